@@ -1,0 +1,173 @@
+package topics
+
+import "unsafe"
+
+// Route is the result of a match, kept for the next message to the same topic.
+// It does not change once returned, apart from Extra and the members of its
+// groups, so it may be used while further look-ups are made.
+type Route[S comparable] struct {
+	Topic   string
+	Entries []Entry[S]  // see [Index.Match]
+	Shared  []*Group[S] // see [Index.Match]
+	Extra   any         // the caller's; nil in a fresh route
+
+	sum   uint64 // of the versions, taken before matching
+	size  int    // bytes accounted for
+	at    int    // position in the ring
+	marks marks
+	used  bool         // looked up since the eviction hand passed
+	room  [2]Entry[S]  // for Entries, while it suffices
+	group [1]*Group[S] // for Shared
+}
+
+// Cache remembers the routes of the topics in use. It belongs to one goroutine,
+// while the index is changed by all; a look-up that hits takes no lock. Make one
+// with [NewCache].
+//
+// A subscription invalidates the routes it may touch and few others: one without
+// wildcards those of its own topic, one with wildcards those that share its
+// leading levels. Devices that connect and subscribe to topics of their own
+// leave the routes of everybody else alone.
+type Cache[S comparable] struct {
+	index     *Index[S]
+	routes    map[string]*Route[S]
+	ring      []*Route[S] // the same routes in order of arrival, for eviction
+	hand      int
+	bytes     int
+	maxRoutes int
+	maxBytes  int
+	hits      uint64
+	misses    uint64
+}
+
+// NewCache returns an empty cache over an index, holding at most so many routes
+// and so many bytes of them (about 300 bytes for a topic with up to two
+// subscribers, 16 for each further one; at least one route is allowed). A route that alone would take
+// more than a quarter of the bytes is not kept.
+func NewCache[S comparable](index *Index[S], maxRoutes, maxBytes int) *Cache[S] {
+	return &Cache[S]{
+		index:     index,
+		routes:    make(map[string]*Route[S]),
+		maxRoutes: max(1, maxRoutes),
+		maxBytes:  maxBytes,
+	}
+}
+
+// Lookup returns the route of a topic as [Index.Match] would give it now. The
+// topic is copied if need be. Lookup does not judge the topic: check one that
+// [Cache.Known] does not return with [ValidTopic] first.
+func (c *Cache[S]) Lookup(topic []byte) *Route[S] {
+	r := c.routes[string(topic)]
+	if r != nil && r.sum == c.index.versions.sum(&r.marks) {
+		r.used = true
+		c.hits++
+		return r
+	}
+	return c.fill(topic, r)
+}
+
+// Known returns the route of a topic if the cache holds a current one, and nil
+// otherwise. A topic that is known has been looked up before, hence been
+// validated.
+func (c *Cache[S]) Known(topic []byte) *Route[S] {
+	r := c.routes[string(topic)]
+	if r == nil || r.sum != c.index.versions.sum(&r.marks) {
+		return nil
+	}
+	r.used = true
+	c.hits++
+	return r
+}
+
+// Len returns the number of routes held, current or not.
+func (c *Cache[S]) Len() int { return len(c.ring) }
+
+// Bytes returns the approximate memory of the routes held.
+func (c *Cache[S]) Bytes() int { return c.bytes }
+
+// Stats returns how many look-ups so far found a current route and how many had
+// to match.
+func (c *Cache[S]) Stats() (hits, misses uint64) { return c.hits, c.misses }
+
+// routeOverhead is what a route costs besides itself: its place in the map, with
+// the map's slack, and in the ring.
+const routeOverhead = 64
+
+// fill matches anew; old is the outdated route, or nil.
+func (c *Cache[S]) fill(topic []byte, old *Route[S]) *Route[S] {
+	c.misses++
+	r := new(Route[S])
+	if old != nil {
+		r.Topic, r.marks = old.Topic, old.marks
+	} else {
+		r.Topic = string(topic)
+		r.marks = c.index.versions.marksOf(r.Topic)
+	}
+	r.sum = c.index.versions.sum(&r.marks)
+	r.Entries, r.Shared = c.index.Match(r.Topic, r.room[:0], r.group[:0])
+	r.size = int(unsafe.Sizeof(*r)) + len(r.Topic) + routeOverhead
+	if n := cap(r.Entries); n > len(r.room) {
+		r.size += n * int(unsafe.Sizeof(r.room[0]))
+	}
+	if n := cap(r.Shared); n > len(r.group) {
+		r.size += n * int(unsafe.Sizeof(r.group[0]))
+	}
+	c.keep(r, old)
+	return r
+}
+
+// keep stores a route in the place of the old one, if any, and evicts others
+// until the bounds hold. A route too large to keep only takes the old one out.
+func (c *Cache[S]) keep(r, old *Route[S]) {
+	if r.size > c.maxBytes/4 {
+		if old != nil {
+			c.drop(old)
+		}
+		return
+	}
+	if old != nil {
+		r.used, r.at = true, old.at
+		c.ring[r.at] = r
+		c.bytes -= old.size
+	} else {
+		if len(c.ring) >= c.maxRoutes {
+			c.evict()
+		}
+		r.at = len(c.ring)
+		c.ring = append(c.ring, r)
+	}
+	c.routes[r.Topic] = r
+	c.bytes += r.size
+	for c.bytes > c.maxBytes {
+		r.used = true // at most three quarters of the bytes are others'
+		c.evict()
+	}
+}
+
+// evict drops the first route from the hand on that was not looked up since the
+// hand passed it.
+func (c *Cache[S]) evict() {
+	for {
+		if c.hand >= len(c.ring) {
+			c.hand = 0
+		}
+		r := c.ring[c.hand]
+		c.hand++
+		if !r.used {
+			c.drop(r)
+			return
+		}
+		r.used = false
+	}
+}
+
+// drop removes a route; the newest takes its place in the ring.
+func (c *Cache[S]) drop(r *Route[S]) {
+	last := len(c.ring) - 1
+	c.ring[r.at] = c.ring[last]
+	c.ring[r.at].at = r.at
+	c.ring[last] = nil
+	c.ring = c.ring[:last]
+	delete(c.routes, r.Topic)
+	c.bytes -= r.size
+}
