@@ -2,6 +2,7 @@ package tsl
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"strings"
 	"unicode/utf8"
@@ -68,7 +69,7 @@ func (r *reader) document(doc []byte) {
 	var parser devjson.Parser
 	v, err := parser.ParseStrict(doc)
 	if err != nil {
-		r.report("", "is not JSON: "+err.Error(), "one JSON object with properties, events and services")
+		r.report("", notJSON(doc, err), "one JSON object with properties, events and services")
 		return
 	}
 	if !r.is(v, devjson.Object, "") {
@@ -98,6 +99,19 @@ func (r *reader) document(doc []byte) {
 		}
 	}
 	r.counts()
+}
+
+// notJSON says where a document stops being JSON in the terms of an editor: a
+// byte offset is no help in a file of 3000 lines.
+func notJSON(doc []byte, err error) string {
+	var syntax *devjson.SyntaxError
+	if !errors.As(err, &syntax) {
+		return "is not JSON: " + err.Error()
+	}
+	before := doc[:min(max(syntax.Offset, 0), len(doc))]
+	line := 1 + bytes.Count(before, []byte{'\n'})
+	column := 1 + utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:])
+	return fmt.Sprintf("is not JSON: line %d, column %d: found %s, expected %s", line, column, syntax.Found, syntax.Expected)
 }
 
 // counts checks the quotas, which are per product: all modules together.
