@@ -2,6 +2,7 @@ package tsl
 
 import (
 	"strconv"
+	"strings"
 	"unicode/utf8"
 
 	"github.com/linkstead/linkstead/devjson"
@@ -97,7 +98,7 @@ const (
 // s may be part of a parser's buffer while a Problem outlives it.
 func clip(s string, n int) string {
 	if len(s) <= n {
-		return string(append([]byte(nil), s...))
+		return strings.Clone(s)
 	}
 	cut := n - len("…")
 	for cut > 0 && !utf8.RuneStart(s[cut]) {
