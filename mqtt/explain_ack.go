@@ -1,0 +1,91 @@
+package mqtt
+
+import "fmt"
+
+// connack annotates the body of a CONNACK.
+func (w *explainWalk) connack() {
+	flags, fi, ok := w.u8("session present", "")
+	if !ok {
+		return
+	}
+	w.notes[fi].Value = "0: the server starts with an empty session"
+	if flags&1 == 1 {
+		w.notes[fi].Value = "1: the server kept the session"
+	}
+	if flags&^1 != 0 {
+		w.fail(fi, w.clause("MQTT 3.1.1 §3.2.2.1", "MQTT-3.2.2-1"), "bits 7 to 1 are reserved and must be 0", fmt.Sprintf("%02X", flags&1))
+	} else if flags == 1 && w.v == V31 {
+		w.warn(fi, "MQTT 3.1 has no session present flag", "00")
+	}
+	code, ci, ok := w.u8("return code", "")
+	if !ok {
+		return
+	}
+	if w.v == V5 {
+		w.notes[ci].Field = "reason code"
+		w.reason(ci, CONNACK, code, "MQTT-3.2.2-8")
+	} else {
+		w.notes[ci].Value = ReasonCode(code).ReturnText()
+		if code > 5 {
+			w.fail(ci, "MQTT 3.1.1 §3.2.2.3", fmt.Sprintf("%02X is a reserved return code", code), "00 to 05")
+		}
+	}
+	if flags&1 == 1 && code != 0 {
+		w.fail(fi, w.clause("MQTT-3.2.2-4", "MQTT-3.2.2-6"), "session present goes with a connection that is accepted only", "00")
+	}
+	if w.v == V5 {
+		w.properties(CONNACK, false)
+		return
+	}
+	w.trailing("MQTT 3.1.1 §3.2", "a CONNACK of MQTT 3.1.1 has two bytes after its fixed header")
+}
+
+// ack annotates the body of a PUBACK, PUBREC, PUBREL or PUBCOMP.
+func (w *explainWalk) ack() {
+	t := Type(w.typ)
+	if _, _, ok := w.packetID("that of the packet it answers"); !ok {
+		return
+	}
+	if w.v != V5 {
+		w.trailing("MQTT 3.1.1 §3.4", fmt.Sprintf("a %s of MQTT 3.1.1 is the packet identifier and no more", t))
+		return
+	}
+	clause := map[Type]string{PUBACK: "MQTT-3.4.2-1", PUBREC: "MQTT-3.5.2-1", PUBREL: "MQTT-3.6.2-1", PUBCOMP: "MQTT-3.7.2-1"}[t]
+	w.reasonAndProperties(t, clause)
+}
+
+// disconnect annotates the body of a DISCONNECT.
+func (w *explainWalk) disconnect() {
+	if w.v != V5 {
+		w.trailing("MQTT 3.1.1 §3.14", "a DISCONNECT of MQTT 3.1.1 has no body")
+		return
+	}
+	w.reasonAndProperties(DISCONNECT, "MQTT-3.14.2-1")
+}
+
+// auth annotates the body of an AUTH.
+func (w *explainWalk) auth() { w.reasonAndProperties(AUTH, "MQTT-3.15.2-1") }
+
+// reasonAndProperties reads a reason code and properties, both of which may be
+// left out at the end.
+func (w *explainWalk) reasonAndProperties(t Type, clause string) {
+	if w.left() == 0 {
+		return
+	}
+	c, i, _ := w.u8("reason code", "")
+	w.reason(i, t, c, clause)
+	if w.left() > 0 {
+		w.properties(t, false)
+		w.trailing("MQTT 5.0 §2.1.4", "")
+	}
+}
+
+func (w *explainWalk) reason(i int, t Type, c byte, clause string) {
+	w.notes[i].Value = ReasonCode(c).String()
+	if t == DISCONNECT && c == 0 {
+		w.notes[i].Value = "normal disconnection"
+	}
+	if !ReasonCode(c).AllowedIn(t) {
+		w.fail(i, clause, fmt.Sprintf("%02X (%s) is no reason code of a %s", c, ReasonCode(c), t), "")
+	}
+}
