@@ -40,17 +40,19 @@ func Covers(allowed, filter string) bool {
 	if startsWild(allowed) && isReserved(filter) {
 		return false
 	}
-	if filter == "#" {
-		// A topic has at least one level, so `+/#` is the same set as `#`.
-		return allowed == "#" || allowed == "+/#"
+	switch filter {
+	case "#":
+		filter = "+/#" // the same, as a topic has at least one level
+	case "/#":
+		filter = "/+/#" // the same, as the parent would be the empty topic
 	}
 	for {
 		if allowed == "#" {
 			return true
 		}
 		if filter == "#" {
-			// Below the first level `#` includes the parent, which no other
-			// level of allowed can stand for.
+			// `#` includes the parent, which no other level of allowed can
+			// stand for.
 			return false
 		}
 		level, arest, amore := strings.Cut(allowed, "/")
