@@ -35,7 +35,7 @@ func (c *cursor) fail(at int, field, clause string, code ReasonCode, reason stri
 // SUBSCRIBE or UNSUBSCRIBE of 3.1 may carry DUP.
 func (c *cursor) expect(f *Frame, t Type, tol Tolerance) {
 	if f.Type != t {
-		c.err = &MalformedError{f.Type, 0, "packet type", "section 2.1.2", ProtocolError, "a " + t.String() + " is expected here"}
+		c.err = &MalformedError{f.Type, 0, "packet type", "section 2.1.2", ProtocolError, withArticle(t) + " is expected here"}
 		return
 	}
 	want := requiredFlags(t)
@@ -108,7 +108,7 @@ func (c *cursor) uint16(field string) uint16 {
 // short records that the packet ends before the field does.
 func (c *cursor) short(field string, need int) {
 	c.fail(c.pos, field, byVersion(c.v, "section 2.2.3", "section 2.1.4"), MalformedPacket,
-		decimal(need)+" bytes are needed here and the packet has "+decimal(max(0, len(c.b)-c.pos))+
+		"the field takes "+byteCount(need)+" and the packet has "+decimal(max(0, len(c.b)-c.pos))+
 			" left; the remaining length is too small or the field is missing")
 }
 
@@ -121,7 +121,7 @@ func (c *cursor) binary(field string) []byte {
 	}
 	if len(c.b)-c.pos < n {
 		c.fail(start, field+" length", byVersion(c.v, "section 1.5.3", "section 1.5.6"), MalformedPacket,
-			"the field announces "+decimal(n)+" bytes and the packet has "+decimal(len(c.b)-c.pos)+" left")
+			"the field announces "+byteCount(n)+" and the packet has "+decimal(len(c.b)-c.pos)+" left")
 		return nil
 	}
 	c.pos += n
@@ -179,7 +179,14 @@ func (c *cursor) packetID(tol Tolerance) uint16 {
 }
 
 func zeroID(t Type, v Version, offset int) *MalformedError {
-	return &MalformedError{t, offset, "packet identifier", byVersion(v, "MQTT-2.3.1-1", "MQTT-2.2.1-3"), ProtocolError,
+	clause := byVersion(v, "MQTT-2.3.1-1", "MQTT-2.2.1-3")
+	switch {
+	case isAck(t):
+		clause = byVersion(v, "MQTT-2.3.1-6", "MQTT-2.2.1-5")
+	case t == SUBACK || t == UNSUBACK:
+		clause = byVersion(v, "MQTT-2.3.1-7", "MQTT-2.2.1-6")
+	}
+	return &MalformedError{t, offset, "packet identifier", clause, ProtocolError,
 		"it is 0; identifiers are 1 to 65535"}
 }
 
@@ -189,7 +196,7 @@ func (c *cursor) reason() ReasonCode {
 	code := ReasonCode(c.byte("reason code"))
 	if c.err == nil && !code.AllowedIn(c.t) {
 		c.fail(at, "reason code", reasonClause(c.t), ProtocolError,
-			hexByte(byte(code))+" is not a reason code of a "+c.t.String())
+			hexByte(byte(code))+" is not a reason code of "+withArticle(c.t))
 	}
 	return code
 }
@@ -233,7 +240,7 @@ func (c *cursor) properties(scope typeSet) Properties {
 		return nil
 	case int(length) > len(c.b)-c.pos-n:
 		c.fail(c.pos, "property length", "section 2.2.2.1", MalformedPacket,
-			"the properties announce "+decimal(int(length))+" bytes and the packet has "+decimal(len(c.b)-c.pos-n)+" left")
+			"the properties announce "+byteCount(int(length))+" and the packet has "+decimal(len(c.b)-c.pos-n)+" left")
 		return nil
 	}
 	start := c.pos + n
@@ -249,6 +256,6 @@ func (c *cursor) properties(scope typeSet) Properties {
 func (c *cursor) end() {
 	if c.err == nil && c.pos < len(c.b) {
 		c.fail(c.pos, "end of packet", byVersion(c.v, "section 2.2.3", "section 2.1.4"), MalformedPacket,
-			decimal(len(c.b)-c.pos)+" bytes follow the last field; the remaining length is too large")
+			"the packet goes on for "+byteCount(len(c.b)-c.pos)+" after its last field; the remaining length is too large")
 	}
 }

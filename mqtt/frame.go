@@ -117,7 +117,7 @@ func reservedType() error {
 }
 
 func tooLarge(first byte, size, limit int) error {
-	return &MalformedError{Type(first >> 4), 1, "remaining length", "MQTT-3.1.2-24", PacketTooLarge,
+	return &MalformedError{Type(first >> 4), 1, "remaining length", "MQTT-3.2.2-15", PacketTooLarge,
 		"the packet would take " + decimal(size) + " bytes, the limit is " + decimal(limit)}
 }
 

@@ -89,3 +89,20 @@ func hexByte(b byte) string {
 	const digits = "0123456789ABCDEF"
 	return string([]byte{'0', 'x', digits[b>>4], digits[b&15]})
 }
+
+// byteCount formats a number of bytes with the noun in the right number.
+func byteCount(n int) string {
+	if n == 1 {
+		return "1 byte"
+	}
+	return decimal(n) + " bytes"
+}
+
+// withArticle puts the indefinite article before the name of a type, for
+// messages.
+func withArticle(t Type) string {
+	if t == AUTH || t == UNSUBSCRIBE || t == UNSUBACK {
+		return "an " + t.String()
+	}
+	return "a " + t.String()
+}

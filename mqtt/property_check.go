@@ -32,7 +32,7 @@ func (p Properties) validate(t Type, scope typeSet, offset int) *MalformedError 
 				hexByte(byte(q.ID)) + " is not a property of MQTT 5.0"}
 		}
 		if rule.in&scope == 0 {
-			where := "a " + t.String()
+			where := withArticle(t)
 			if scope == willBit {
 				where = "the will properties"
 			}
