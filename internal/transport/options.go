@@ -1,0 +1,86 @@
+package transport
+
+import (
+	"crypto/tls"
+	"log/slog"
+	"runtime"
+	"time"
+)
+
+// Options says how to listen. Handler and Listeners are required; what is zero
+// otherwise gets the default that the field names.
+type Options struct {
+	// Handler is told what happens.
+	Handler Handler
+
+	// Loops is the number of event loops. Default: GOMAXPROCS.
+	Loops int
+
+	// Listeners are the addresses; all of them take all kinds of connection.
+	Listeners []Listener
+
+	// TLS returns the configuration for a new handshake; it is called for each,
+	// so that certificates can be exchanged while the server runs. If it is nil
+	// or returns nil, TLS is refused.
+	TLS func() *tls.Config
+
+	// WebSocket says whether HTTP requests are answered: an upgrade to
+	// WebSocket on any path.
+	WebSocket bool
+
+	// OpeningTimeout is how long a connection may take from being accepted to
+	// Conn.Established, whatever it does in between. Default: 10 s.
+	OpeningTimeout time.Duration
+
+	// OpeningBytes is Conn.SetLimit for new connections. Default: 16 KB.
+	OpeningBytes int
+
+	// MaxConnections is the most open sockets; further ones are accepted and
+	// closed. Default: no limit but the number of file descriptors.
+	MaxConnections int
+
+	// MaxOpening is the most connections that have not logged in. With more,
+	// the oldest one that has not sent what it has to is closed. Default: 5000.
+	MaxOpening int
+
+	// HandshakeWorkers is how many TLS handshakes are computed at the same
+	// time; waiting for the peer does not count. Default: 2 × GOMAXPROCS.
+	HandshakeWorkers int
+
+	// Linger is how long a closed connection may take to read what was written
+	// for it. Default: 2 s.
+	Linger time.Duration
+
+	// Portable selects the variant with goroutines on Linux, too.
+	Portable bool
+
+	// Logger gets refusals and internal errors. Default: slog.Default().
+	Logger *slog.Logger
+}
+
+// Listener is one address to listen on.
+type Listener struct {
+	Network string // "tcp", "tcp4", "tcp6" or "unix"
+	Address string // as for net.Listen: ":1883", "127.0.0.1:0", a path
+}
+
+func (o *Options) setDefaults() {
+	set := func(n *int, value int) {
+		if *n <= 0 {
+			*n = value
+		}
+	}
+	set(&o.Loops, runtime.GOMAXPROCS(0))
+	set(&o.OpeningBytes, 16<<10)
+	set(&o.MaxOpening, 5000)
+	set(&o.HandshakeWorkers, 2*runtime.GOMAXPROCS(0))
+	if o.OpeningTimeout <= 0 {
+		o.OpeningTimeout = 10 * time.Second
+	}
+	if o.Linger <= 0 {
+		o.Linger = 2 * time.Second
+	}
+	if o.Logger == nil {
+		o.Logger = slog.Default()
+	}
+}
