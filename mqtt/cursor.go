@@ -112,19 +112,24 @@ func (c *cursor) short(field string, need int) {
 			" left; the remaining length is too small or the field is missing")
 }
 
-// binary reads a field with a two byte length prefix.
+// binary reads a field with a two byte length prefix. The names of length
+// fields are put together only for an error: it would allocate.
 func (c *cursor) binary(field string) []byte {
-	start := c.pos
-	n := int(c.uint16(field + " length"))
 	if c.err != nil {
 		return nil
 	}
-	if len(c.b)-c.pos < n {
-		c.fail(start, field+" length", byVersion(c.v, "section 1.5.3", "section 1.5.6"), MalformedPacket,
-			"the field announces "+byteCount(n)+" and the packet has "+decimal(len(c.b)-c.pos)+" left")
+	left := len(c.b) - c.pos - 2
+	if left < 0 {
+		c.short(field+" length", 2)
 		return nil
 	}
-	c.pos += n
+	n := int(c.b[c.pos])<<8 | int(c.b[c.pos+1])
+	if left < n {
+		c.fail(c.pos, field+" length", byVersion(c.v, "section 1.5.3", "section 1.5.6"), MalformedPacket,
+			"the field announces "+byteCount(n)+" and the packet has "+decimal(left)+" left")
+		return nil
+	}
+	c.pos += 2 + n
 	return c.b[c.pos-n : c.pos : c.pos]
 }
 

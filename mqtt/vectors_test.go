@@ -36,13 +36,11 @@ type vector struct {
 	expected string
 }
 
-func readVectors(t *testing.T, path string) []vector {
-	t.Helper()
+func readVectors(path string) (vectors []vector, err error) {
 	text, err := os.ReadFile(path)
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
-	var vectors []vector
 	for _, block := range strings.Split(strings.TrimSpace(string(text)), "\n\n") {
 		head, expected, _ := strings.Cut(block+"\n", "----\n")
 		v := vector{head: strings.Split(strings.TrimSpace(head), "\n"), expected: strings.TrimSpace(expected)}
@@ -62,17 +60,17 @@ func readVectors(t *testing.T, path string) []vector {
 		}
 		word, name, _ := strings.Cut(v.title, " ")
 		if v.version = map[string]Version{"3.1": V31, "3.1.1": V311, "5.0": V5}[word]; v.version == 0 {
-			t.Fatalf("%s: %q starts with no version", path, v.title)
+			return nil, fmt.Errorf("%s: %q starts with no version", path, v.title)
 		}
 		if strings.HasPrefix(name, "tolerant ") {
 			v.tol = TolerateDevices
 		}
 		if v.bytes, err = vectorBytes(strings.Join(data, " ")); err != nil {
-			t.Fatalf("%s: %s: %v", path, v.title, err)
+			return nil, fmt.Errorf("%s: %s: %w", path, v.title, err)
 		}
 		vectors = append(vectors, v)
 	}
-	return vectors
+	return vectors, nil
 }
 
 // vectorBytes reads the byte notation of a vector.
@@ -131,13 +129,8 @@ func (v *vector) result(t *testing.T) string {
 
 func describeError(t *testing.T, err error, b []byte) string {
 	t.Helper()
-	var e *MalformedError
-	if !errors.As(err, &e) {
-		t.Fatalf("error %v is a %T", err, err)
-	}
-	if e.Offset < 0 || e.Offset > len(b) {
-		t.Errorf("offset %d is outside of the %d bytes", e.Offset, len(b))
-	}
+	checkError(t, err, b)
+	e := err.(*MalformedError)
 	return fmt.Sprintf("%s\n%s", e, hexByte(byte(e.Code))+" "+e.Code.String())
 }
 
@@ -150,7 +143,10 @@ func TestVectors(t *testing.T) {
 	}
 	for _, path := range files {
 		t.Run(strings.TrimSuffix(filepath.Base(path), ".txt"), func(t *testing.T) {
-			vectors := readVectors(t, path)
+			vectors, err := readVectors(path)
+			if err != nil {
+				t.Fatal(err)
+			}
 			var out strings.Builder
 			for i := range vectors {
 				v := &vectors[i]
