@@ -32,7 +32,7 @@ type ClientID struct {
 // ParseClientID takes a client id apart. The parameter block stands between the first and the last bar, so
 // that values may contain bars; empty items (a trailing comma) and unknown keys are ignored, the last of
 // equal keys counts, and an id without any bar is all prefix. It fails for a block that is not closed and
-// for a signmethod nobody knows.
+// for a signmethod nobody knows. Errors quote the prefix only: parameters include bind tokens.
 func ParseClientID(s string) (ClientID, error) {
 	c := ClientID{Prefix: s, raw: s}
 	first := strings.IndexByte(s, '|')
@@ -42,10 +42,10 @@ func ParseClientID(s string) (ClientID, error) {
 	last := strings.LastIndexByte(s, '|')
 	c.Prefix = s[:first]
 	if last == first {
-		return ClientID{}, fmt.Errorf("client id %.128q: the parameters after the first | are not closed by another |", s)
+		return ClientID{}, fmt.Errorf("client id %.64q…: the parameters after the first | are not closed by another |", c.Prefix)
 	}
 	if last != len(s)-1 {
-		return ClientID{}, fmt.Errorf("client id %.128q: %d bytes follow the closing |", s, len(s)-1-last)
+		return ClientID{}, fmt.Errorf("client id %.64q…: %d bytes follow the closing |", c.Prefix, len(s)-1-last)
 	}
 	c.block = s[first+1 : last]
 
@@ -66,7 +66,7 @@ func ParseClientID(s string) (ClientID, error) {
 	if c.HasSignMethod {
 		m, err := ParseSignMethod(method)
 		if err != nil {
-			return ClientID{}, fmt.Errorf("client id %.128q: %w", s, err)
+			return ClientID{}, fmt.Errorf("client id %.64q…: %w", c.Prefix, err)
 		}
 		c.SignMethod = m
 	}

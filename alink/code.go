@@ -120,11 +120,12 @@ const (
 
 // Codes of deliveries to devices, in logs and API replies.
 const (
-	CodeDeliveryFailed     Code = 1901
-	CodeDeliveryAckTimeout Code = 1902
-	CodeNotActivated       Code = 9200
-	CodeOffline            Code = 9201
-	CodeNotAuthorized      Code = 9236
+	CodeDeliveryFailed Code = 1901 // 1902 to 1905, 1950 and 1951 as well, each for another stage
+	CodeNotActivated   Code = 9200
+	CodeOffline        Code = 9201
+	CodeNotAuthorized  Code = 9236
+	CodeRuleFailed     Code = 9320 // 9321, 9324, 9331 to 9333 and 9399 as well
+	CodeProductError   Code = 9600
 )
 
 var codeTexts = map[Code]string{
@@ -218,11 +219,24 @@ var codeTexts = map[Code]string{
 	CodeConfigScope:    "configScope must be device",
 	CodeOTADeviceWrong: "device not found",
 
-	CodeDeliveryFailed:     "delivery failed",
-	CodeDeliveryAckTimeout: "delivery not acknowledged in time",
-	CodeNotActivated:       "device not activated",
-	CodeOffline:            "device offline",
-	CodeNotAuthorized:      "topic not authorized",
+	CodeDeliveryFailed: "delivery failed",
+	1902:               "delivery failed",
+	1903:               "delivery failed",
+	1904:               "delivery failed",
+	1905:               "delivery failed",
+	1950:               "delivery failed",
+	1951:               "delivery failed",
+	CodeNotActivated:   "device not activated",
+	CodeOffline:        "device offline",
+	CodeNotAuthorized:  "topic not authorized",
+	CodeRuleFailed:     "rule, script or publish failed",
+	9321:               "rule, script or publish failed",
+	9324:               "rule, script or publish failed",
+	9331:               "rule, script or publish failed",
+	9332:               "rule, script or publish failed",
+	9333:               "rule, script or publish failed",
+	9399:               "rule, script or publish failed",
+	CodeProductError:   "product error",
 }
 
 // Message returns the text that goes with the code in a reply, "" for a code without one. Clients compare

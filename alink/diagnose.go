@@ -12,6 +12,9 @@ import (
 // wrongTimestamp is what most SDKs sign: 2050-01-01 in milliseconds.
 const wrongTimestamp = "2524608000000"
 
+// longestSearched bounds the client id, and with it the time an unauthenticated stranger can make us hash.
+const longestSearched = 1024
+
 // Diagnose looks for the mistake behind a password that does not match. It tries everything known to have
 // gone wrong in the field, alone and in pairs. The length of a digest names its hash, so that the search
 // stays within a few hundred HMACs (about 0.1 ms). It returns nil if the password is right.
@@ -27,11 +30,21 @@ func Diagnose(c ClientID, deviceName, productKey, secret, password string) *Sign
 		Method:     c.SignMethod,
 	}
 	d.run()
-	if secret != "" {
-		d.err.Content = strings.ReplaceAll(d.err.Content, secret, "[DeviceSecret]")
-		d.err.SignedContent = strings.ReplaceAll(d.err.SignedContent, secret, "[DeviceSecret]")
-	}
+	d.err.Content = d.redact(d.err.Content)
+	d.err.SignedContent = d.redact(d.err.SignedContent)
 	return &d.err
+}
+
+// redact hides secrets that a device put where they do not belong, or where they do: consumer firmware
+// carries a bind token in the client id.
+func (d *diagnosis) redact(s string) string {
+	if d.secret != "" {
+		s = strings.ReplaceAll(s, d.secret, "[DeviceSecret]")
+	}
+	if token, _ := d.c.Get("token"); token != "" {
+		s = strings.ReplaceAll(s, token, "[token]")
+	}
+	return s
 }
 
 type diagnosis struct {
@@ -64,6 +77,14 @@ func (d *diagnosis) run() {
 	method, ok := signMethodOfLength(2 * len(sum))
 	if !ok {
 		d.notADigest()
+		return
+	}
+	if !d.c.HasSignMethod {
+		d.err.Method = method
+	}
+	if len(d.c.String()) > longestSearched {
+		d.err.Causes = []string{"the password does not match, and a client id of " + strconv.Itoa(len(d.c.String())) +
+			" bytes is too long to look for the reason; the cloud allows 64 before the first |"}
 		return
 	}
 	if d.search(method, sum, encoding) || d.keyless(method, sum) {
@@ -231,7 +252,7 @@ func (d *diagnosis) prefixes() []variant {
 	}
 	add(c.String(), "only the client id before the first | is signed")
 	for _, value := range []string{pk + "." + dn, pk + "&" + dn, dn + "." + pk, dn + "&" + pk, dn, pk, "", strings.TrimSpace(c.Prefix)} {
-		add(value, "the client id before the first | is `"+printable(strings.ReplaceAll(c.Prefix, d.secret, "[DeviceSecret]"))+"`")
+		add(value, "the client id before the first | is `"+printable(d.redact(c.Prefix))+"`")
 	}
 	return list
 }

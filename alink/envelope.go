@@ -132,7 +132,7 @@ func (d *Decoder) Reply(payload []byte, r *Reply) error {
 	if !code.Exists() {
 		return &EnvelopeError{Code: CodeParameter, Reason: "the reply has no code"}
 	}
-	return &EnvelopeError{Code: CodeParameter, Reason: fmt.Sprintf("the reply's code is of type %s and not a number", code.Kind())}
+	return &EnvelopeError{Code: CodeParameter, Reason: fmt.Sprintf("the reply's code must be an integer, this is of type %s", code.Kind())}
 }
 
 // text returns a string or a number's digits.
