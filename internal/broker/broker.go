@@ -1,0 +1,309 @@
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/queue"
+	"github.com/linkstead/linkstead/internal/topics"
+	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// Options is what a broker is made of.
+type Options struct {
+	Authority Authority
+	// Handler answers system topics; nil if the authority has none.
+	Handler Handler
+	// Log keeps sessions, queued and retained messages.
+	Log *queue.Log
+	// Recorder learns of dropped messages; may be nil.
+	Recorder Recorder
+	Logger   *slog.Logger
+	// OpeningPacket is the largest packet accepted before login, in bytes; 0
+	// means 16 KiB.
+	OpeningPacket int
+	// Profiles finds the profile of a session that was stored, before its client
+	// has come back: device or application.
+	Profiles func(device bool) *Profile
+}
+
+// Broker is the MQTT server. Make one with New, hand it to a transport as its
+// Handler, then call Start with the transport's loops before the first connection.
+type Broker struct {
+	options   Options
+	authority Authority
+	handler   Handler
+	log       *queue.Log
+	logger    *slog.Logger
+	unknown   Profile // of connections that have not logged in
+
+	loops    []*loop
+	index    *topics.Index[*Session]
+	retained *topics.Retained[*retained]
+	sessions *registry
+	readers  *readers
+	lastID   atomic.Uint64
+	started  atomic.Bool
+
+	tapMu    sync.Mutex
+	taps     []*Tap
+	tapCount atomic.Int32
+
+	failMu     sync.Mutex
+	failLogged time.Time
+	malMu      sync.Mutex
+	malSecond  int64
+	malCount   int
+}
+
+// New makes a broker that knows what its log holds. It does not yet serve.
+func New(o Options) (*Broker, error) {
+	if o.Log == nil || o.Authority == nil || o.Profiles == nil {
+		return nil, errors.New("broker: Log, Authority and Profiles are required")
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.OpeningPacket == 0 {
+		o.OpeningPacket = 16 << 10
+	}
+	b := &Broker{
+		options: o, authority: o.Authority, handler: o.Handler, log: o.Log, logger: o.Logger,
+		unknown:  Profile{MaxPacket: o.OpeningPacket, Tolerance: mqtt.TolerateDevices},
+		index:    topics.New[*Session](),
+		retained: topics.NewRetained[*retained](),
+		sessions: newRegistry(),
+	}
+	return b, nil
+}
+
+// Start takes the transport's loops, loads what the log holds and begins to
+// serve. Connections must not be accepted before it has returned.
+func (b *Broker) Start(loops []*transport.Loop) error {
+	for i, t := range loops {
+		l := &loop{b: b, t: t, index: i, out: make([]*handoff, len(loops))}
+		l.cache = topics.NewCache(b.index, 1<<16, 32<<20)
+		b.loops = append(b.loops, l)
+	}
+	if err := b.load(); err != nil {
+		return err
+	}
+	b.readers = newReaders(b.log, 4)
+	b.started.Store(true)
+	for _, l := range b.loops {
+		l.t.Post(task{func() { l.sweep() }})
+	}
+	return nil
+}
+
+// load brings sessions and retained messages back.
+func (b *Broker) load() error {
+	n := 0
+	err := b.log.Sessions(func(id queue.SessionID, record []byte) error {
+		s := &Session{id: id}
+		if err := s.parseRecord(record); err != nil {
+			b.logger.Error("a stored session cannot be read; it is skipped", "session", uint64(id), "error", err)
+			return nil
+		}
+		s.profile = b.options.Profiles(s.device)
+		s.home = b.loops[n%len(b.loops)]
+		n++
+		b.lastID.Store(max(b.lastID.Load(), uint64(id)))
+		if _, created := b.sessions.getOrPut(s.key, func() *Session { return s }); !created {
+			b.logger.Error("two stored sessions have one key; the second is skipped", "client", s.key)
+			return nil
+		}
+		for _, sub := range s.subs {
+			b.index.Subscribe(sub.filter, s, sub.options, sub.id)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the stored sessions: %w", err)
+	}
+	for i := range b.sessions.shards {
+		for _, s := range b.sessions.shards[i].m {
+			if err := b.loadQueue(s); err != nil {
+				return err
+			}
+		}
+	}
+	err = b.log.Retained(func(topic string, m *queue.Message) error {
+		b.retained.Set(topic, &retained{
+			payload: append([]byte(nil), m.Payload...), properties: append([]byte(nil), m.Properties...),
+			qos: m.QoS, publishedMS: m.PublishedMS, expiresMS: m.ExpiresMS, publisher: m.Publisher,
+		})
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the retained messages: %w", err)
+	}
+	return nil
+}
+
+func (b *Broker) loadQueue(s *Session) error {
+	first, last, count, bytes, err := b.log.Stats(s.id)
+	if err != nil {
+		return fmt.Errorf("reading the queue of %s: %w", s.key, err)
+	}
+	s.seq = max(s.seq, uint64(last))
+	s.committed = s.seq
+	s.stored, s.storedBytes = count, bytes
+	s.done = s.seq
+	if count > 0 {
+		s.done = uint64(first) - 1
+		// Which of them were sent before the server stopped is known only as far
+		// as the record tells; those in the window may have been.
+		s.sent = max(s.sent, uint64(first)+uint64(s.profile.Window)-1)
+		s.sent = min(s.sent, s.seq)
+	}
+	ids, err := b.log.Received(s.id)
+	if err != nil {
+		return fmt.Errorf("reading the received identifiers of %s: %w", s.key, err)
+	}
+	for _, id := range ids {
+		s.in.Publish(id)
+	}
+	return nil
+}
+
+func (b *Broker) nextSessionID() queue.SessionID { return queue.SessionID(b.lastID.Add(1)) }
+
+// Drain disconnects every client, telling 5.0 clients why, and returns when all
+// loops have done so.
+func (b *Broker) Drain(ctx context.Context) error {
+	var wg sync.WaitGroup
+	for _, l := range b.loops {
+		wg.Add(1)
+		l.t.Post(task{func() {
+			defer wg.Done()
+			for c := l.clients; c != nil; {
+				next := c.next
+				c.close(causeShutdown, mqtt.ServerShuttingDown)
+				c = next
+			}
+		}})
+	}
+	done := make(chan struct{})
+	go func() { wg.Wait(); close(done) }()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close stops the broker's own goroutines. The transport is closed before, the
+// log afterwards.
+func (b *Broker) Close() {
+	if b.readers != nil {
+		b.readers.close()
+	}
+}
+
+// sweepEvery is how often the expired are looked for.
+const sweepEvery = 30 * time.Second
+
+// sweep ends sessions whose time is up, a slice at a time.
+func (l *loop) sweep() {
+	now := l.nowMS()
+	var over []*Session
+	for i := range l.b.sessions.shards {
+		sh := &l.b.sessions.shards[i]
+		sh.mu.RLock()
+		for _, s := range sh.m {
+			if s.home == l && s.client == nil && !s.gone && s.expired(now) {
+				over = append(over, s)
+			}
+		}
+		sh.mu.RUnlock()
+	}
+	for _, s := range over {
+		l.b.logger.Info("session expired", "client", s.key)
+		l.end(s)
+	}
+	l.t.After(sweepEvery, task{l.sweep})
+}
+
+// expired reports whether an offline session has outlived its time.
+func (s *Session) expired(nowMS int64) bool {
+	if s.offlineMS == 0 || s.device && s.profile.SessionExpiry == 0 {
+		return false
+	}
+	limit := int64(-1)
+	if s.expirySeconds != ^uint32(0) {
+		limit = int64(s.expirySeconds) * 1000
+	}
+	if own := s.profile.SessionExpiry.Milliseconds(); own > 0 && (limit < 0 || own < limit) {
+		limit = own
+	}
+	return limit >= 0 && nowMS-s.offlineMS >= limit
+}
+
+// storageFailed logs a failing disk, once in ten seconds.
+func (b *Broker) storageFailed(err error) {
+	b.failMu.Lock()
+	defer b.failMu.Unlock()
+	if time.Since(b.failLogged) < 10*time.Second {
+		return
+	}
+	b.failLogged = time.Now()
+	b.logger.Error("messages cannot be stored; their publishers are not acknowledged", "error", err,
+		"hint", "check the free space and health of the disk that holds the data directory")
+}
+
+// allowNoise limits log lines that a stranger can cause to 20 a second.
+func (b *Broker) allowNoise() bool {
+	b.malMu.Lock()
+	defer b.malMu.Unlock()
+	if now := time.Now().Unix(); now != b.malSecond {
+		b.malSecond, b.malCount = now, 0
+	}
+	b.malCount++
+	return b.malCount <= 20
+}
+
+// logMalformed says what was wrong with a packet, with the bytes annotated.
+func (b *Broker) logMalformed(c *client, err error, raw []byte) {
+	if !b.allowNoise() {
+		return
+	}
+	who := "not logged in"
+	if c.session != nil {
+		who = c.session.key
+	}
+	b.logger.Warn("a packet broke the protocol; the connection is closed", "client", who,
+		"remote", c.conn.RemoteAddr(), "transport", c.conn.Kind().String(), "error", err, "bytes", annotate(raw, c.version))
+}
+
+// refused says why a login was refused (design: promise 8).
+func (b *Broker) refused(c *client, r *LoginRequest, why *Refusal) {
+	if !b.allowNoise() {
+		return
+	}
+	args := []any{"identity", why.Identity, "remote", c.conn.RemoteAddr(), "transport", c.conn.Kind().String(),
+		"code", why.Code.String(), "cause", why.Cause}
+	if r != nil {
+		args = append(args, "bytes", annotate(r.Frame, c.version))
+	}
+	b.logger.Warn("login refused", args...)
+}
+
+const maxAnnotated = 512
+
+// annotate explains the first bytes of a packet for the log. Passwords are
+// masked.
+func annotate(raw []byte, v mqtt.Version) string {
+	if len(raw) > maxAnnotated {
+		raw = raw[:maxAnnotated]
+	}
+	e := mqtt.Explain(raw, mqtt.ExplainOptions{Version: v})
+	return e.String()
+}

@@ -1,0 +1,347 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/session"
+	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// phase is how far a connection has come.
+type phase uint8
+
+const (
+	awaitingConnect phase = iota
+	authenticating        // the Authority has been asked; nothing more is read
+	admitted              // the Authority has answered; CONNECT is taken up again
+	connected
+)
+
+// client is one connection.
+type client struct {
+	conn    *transport.Conn
+	loop    *loop
+	session *Session
+	profile *Profile
+	rights  Rights
+
+	version mqtt.Version
+	phase   phase
+	closed  bool // nothing more is sent or read
+	started bool // messages that were not asked for may be sent
+	stalled bool // not reading: too many acknowledgements are owed
+	clean   bool // Clean Session, Clean Start
+	told    bool // the handler knows of it
+
+	keepAlive uint16 // seconds
+	maxPacket uint32 // 5.0 Maximum Packet Size of the client; 0 none
+	sinceMS   int64
+	clientID  string
+	principal any
+
+	admission *Admission
+	will      *will
+	pace      *pace
+	tap       *Tap
+	mark      int // length of the output when an append began, for the tap
+	acks      session.Acks
+	replays   []*replay
+
+	// the topic published to last, with what was decided about it
+	lastTopic    string
+	lastDecision Decision
+
+	cause      error // why the broker closed it
+	prev, next *client
+}
+
+// maxOwed is how many acknowledgements may be owed to a client before reading
+// from it stops until some have left.
+const maxOwed = 4096
+
+// Causes of a connection's end that the broker decides on.
+var (
+	causeDisconnect  = errors.New("the client disconnected")
+	causeTakeover    = errors.New("replaced by a newer login with the same identity")
+	causeKicked      = errors.New("closed by the server's owner")
+	causeShutdown    = errors.New("the server is shutting down")
+	causeStorage     = errors.New("the server could not store a message; the client may send it again")
+	causeRefused     = errors.New("the login was refused")
+	causeConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
+)
+
+// Opened is called by the transport for a connection that speaks MQTT.
+func (b *Broker) Opened(tc *transport.Conn) {
+	l := b.loops[tc.Loop().Index()]
+	c := &client{conn: tc, loop: l, profile: &b.unknown}
+	tc.Attachment = c
+	l.link(c)
+}
+
+func (l *loop) link(c *client) {
+	c.loop = l
+	c.prev, c.next = nil, l.clients
+	if l.clients != nil {
+		l.clients.prev = c
+	}
+	l.clients = c
+}
+
+func (l *loop) unlink(c *client) {
+	if c.prev != nil {
+		c.prev.next = c.next
+	} else if l.clients == c {
+		l.clients = c.next
+	}
+	if c.next != nil {
+		c.next.prev = c.prev
+	}
+	c.prev, c.next = nil, nil
+}
+
+// Received is called by the transport with bytes of a connection.
+func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
+	c := tc.Attachment.(*client)
+	l := b.loops[tc.Loop().Index()]
+	if c.loop != l { // it has moved here
+		l.link(c)
+	}
+	packets := 0
+	for n < len(buf) && !c.closed && !c.stalled {
+		f, size, err := mqtt.SplitTolerant(buf[n:], c.profile.MaxPacket, c.profile.Tolerance)
+		if err != nil {
+			c.malformed(err, buf[n:])
+			return len(buf)
+		}
+		if size == 0 {
+			break
+		}
+		if c.phase != connected {
+			if !l.greet(c, f, buf[n:]) {
+				return n // CONNECT stays until the login is decided, or goes along to another loop
+			}
+			n += size
+			continue
+		}
+		packets++
+		if c.tap != nil {
+			c.tap.emit(c, false, f.Raw)
+		}
+		if err := l.receive(c, f); err != nil {
+			c.malformed(err, f.Raw)
+			return len(buf)
+		}
+		n += size
+	}
+	if packets > 1 && c.pace != nil {
+		c.stopPacing()
+	}
+	if c.closed {
+		return len(buf)
+	}
+	return n
+}
+
+// receive takes one packet of a logged-in client.
+func (l *loop) receive(c *client, f mqtt.Frame) error {
+	switch f.Type {
+	case mqtt.PUBLISH:
+		return l.onPublish(c, f)
+	case mqtt.PUBACK, mqtt.PUBREC, mqtt.PUBREL, mqtt.PUBCOMP:
+		return l.onAck(c, f)
+	case mqtt.SUBSCRIBE:
+		return l.onSubscribe(c, f)
+	case mqtt.UNSUBSCRIBE:
+		return l.onUnsubscribe(c, f)
+	case mqtt.PINGREQ:
+		if err := mqtt.DecodePing(f); err != nil {
+			return err
+		}
+		c.end(mqtt.AppendPingresp(c.begin()))
+		return nil
+	case mqtt.DISCONNECT:
+		return l.onDisconnect(c, f)
+	case mqtt.CONNECT:
+		return &mqtt.MalformedError{Field: "packet type", Clause: "MQTT-3.1.0-2", Code: mqtt.ProtocolError, Reason: causeConnectSame.Error()}
+	}
+	return &mqtt.MalformedError{Field: "packet type", Code: mqtt.ProtocolError,
+		Reason: "a client does not send " + f.Type.String()}
+}
+
+// onDisconnect ends the connection on the client's wish: the will is discarded
+// [MQTT-3.14.4-3], except with 5.0 reason 0x04.
+func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
+	var p mqtt.Disconnect
+	if err := p.Decode(f, c.version); err != nil {
+		return err
+	}
+	if p.Code != mqtt.DisconnectWithWill {
+		c.will = nil
+	}
+	if s := c.session; s != nil && c.version == mqtt.V5 {
+		if expiry, given := p.Properties.Uint32(mqtt.PropSessionExpiryInterval); given {
+			if s.expirySeconds == 0 && expiry != 0 {
+				return &mqtt.MalformedError{Field: "Session Expiry Interval", Clause: "MQTT-3.14.2-2", Code: mqtt.ProtocolError,
+					Reason: "a session that was to end with its connection cannot be given a lifetime in DISCONNECT"}
+			}
+			s.expirySeconds = expiry
+		}
+	}
+	c.close(causeDisconnect, mqtt.Success)
+	return nil
+}
+
+// malformed ends a connection that broke the protocol, and says how in the log.
+func (c *client) malformed(err error, raw []byte) {
+	c.loop.stats.malformed.add(1)
+	code := mqtt.MalformedPacket
+	var m *mqtt.MalformedError
+	if errors.As(err, &m) && m.Code != 0 {
+		code = m.Code
+	}
+	c.loop.b.logMalformed(c, err, raw)
+	c.close(err, code)
+}
+
+// close ends the connection after what was appended has been written. A 5.0
+// client is told the code unless it is Success.
+func (c *client) close(cause error, code mqtt.ReasonCode) {
+	if c.closed {
+		return
+	}
+	if c.pace != nil {
+		c.stopPacing()
+	}
+	if c.version == mqtt.V5 && c.phase == connected && code != mqtt.Success {
+		p := mqtt.Disconnect{Code: code}
+		c.end(p.Append(c.begin(), c.version))
+	}
+	c.closed = true
+	c.cause = cause
+	c.conn.Close(cause)
+}
+
+// Closed is called by the transport when a connection has ended.
+func (b *Broker) Closed(tc *transport.Conn, cause error) {
+	c := tc.Attachment.(*client)
+	c.closed = true
+	if c.cause == nil {
+		c.cause = cause
+	}
+	l := c.loop
+	l.unlink(c)
+	c.pace = nil
+	if c.session != nil {
+		l.leave(c)
+	}
+}
+
+// Writable is called by the transport when a backlog has been written.
+func (b *Broker) Writable(tc *transport.Conn) {
+	c := tc.Attachment.(*client)
+	if c.closed || c.session == nil {
+		return
+	}
+	c.loop.pump(c.session)
+	c.loop.replay(c)
+}
+
+// EndTurn is called by the transport before a loop writes.
+func (b *Broker) EndTurn(tl *transport.Loop) { b.loops[tl.Index()].endTurn() }
+
+// begin and end bracket an append to what goes to the client.
+func (c *client) begin() []byte {
+	if c.pace != nil {
+		if out, paced := c.pace.begin(c); paced {
+			return out
+		}
+	}
+	out := c.conn.Output()
+	c.mark = len(out)
+	return out
+}
+
+func (c *client) end(out []byte) {
+	if c.tap != nil {
+		c.tap.emit(c, true, out[c.mark:])
+	}
+	if c.pace != nil {
+		c.pace.end(c, out)
+		return
+	}
+	c.conn.SetOutput(out)
+}
+
+// sendAck appends PUBACK, PUBREC, PUBREL or PUBCOMP.
+func (c *client) sendAck(t mqtt.Type, id uint16, code mqtt.ReasonCode) {
+	c.end(mqtt.AppendAck(c.begin(), t, c.version, id, code))
+}
+
+// acknowledge sends a PUBACK or PUBREC now, or after those owed before it.
+func (c *client) acknowledge(t mqtt.Type, id uint16, code mqtt.ReasonCode) {
+	if c.acks.Empty() {
+		c.answer(session.Ack{Type: t, ID: id, Code: code})
+		return
+	}
+	c.acks.Complete(c.acks.Push(session.Ack{Type: t, ID: id}), code)
+}
+
+// sendAcks sends the acknowledgements that are ready and in turn.
+func (c *client) sendAcks() {
+	for !c.closed {
+		ack, ready := c.acks.Next()
+		if !ready {
+			break
+		}
+		c.answer(ack)
+	}
+	if c.stalled && !c.closed && c.acks.Len() < maxOwed/2 {
+		c.stalled = false
+		c.conn.Resume()
+	}
+}
+
+// answer sends one acknowledgement. A failure that a 3.1.1 client cannot be told
+// ends its connection, so that it sends the message again.
+func (c *client) answer(a session.Ack) {
+	switch a.Type {
+	case mqtt.SUBACK:
+		for i := range a.Codes {
+			if a.Code != mqtt.Success {
+				a.Codes[i] = mqtt.UnspecifiedError
+			}
+		}
+		p := mqtt.Suback{PacketID: a.ID, Codes: a.Codes}
+		c.end(p.Append(c.begin(), c.version))
+	case mqtt.UNSUBACK:
+		p := mqtt.Unsuback{PacketID: a.ID, Codes: a.Codes}
+		c.end(p.Append(c.begin(), c.version))
+	default:
+		if a.Code >= mqtt.UnspecifiedError && c.version != mqtt.V5 && a.Code != mqtt.NotAuthorized {
+			c.close(causeStorage, a.Code)
+			return
+		}
+		if a.Type == mqtt.PUBREC && a.Code >= mqtt.UnspecifiedError {
+			c.session.in.Release(a.ID) // the client may use the identifier again [MQTT-4.3.3-9]
+		}
+		c.sendAck(a.Type, a.ID, a.Code)
+	}
+}
+
+// after runs f on the client's loop once d has passed, unless it is closed then.
+func (c *client) after(d time.Duration, f func()) {
+	c.loop.t.After(d, clientTimer{c, f})
+}
+
+type clientTimer struct {
+	c *client
+	f func()
+}
+
+func (t clientTimer) Run(*transport.Loop) {
+	if !t.c.closed {
+		t.f()
+	}
+}

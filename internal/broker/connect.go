@@ -1,0 +1,354 @@
+package broker
+
+import (
+	"bytes"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// greet deals with a connection that is not logged in: f must be a CONNECT. It
+// reports true when the login is complete and the packet consumed. Until then
+// the packet stays in the connection's buffer: while the Authority thinks, and
+// while the connection moves to the loop of its session.
+func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
+	switch c.phase {
+	case authenticating:
+		return false
+	case admitted:
+		return l.enter(c, f)
+	}
+	if f.Type != mqtt.CONNECT {
+		c.malformed(&mqtt.MalformedError{Field: "packet type", Clause: "MQTT-3.1.0-1", Code: mqtt.ProtocolError,
+			Reason: "the first packet must be CONNECT, not " + f.Type.String()}, f.Raw)
+		return false
+	}
+	var p mqtt.Connect
+	if err := p.Decode(f, mqtt.TolerateDevices); err != nil {
+		l.refuseMalformed(c, f, err)
+		return false
+	}
+	c.version, c.keepAlive, c.clean = p.Version, p.KeepAlive, p.CleanStart
+	r := &LoginRequest{
+		ClientID: string(p.ClientID), HasUsername: p.HasUsername, Username: string(p.Username),
+		HasPassword: p.HasPassword, Password: bytes.Clone(p.Password),
+		Version: p.Version, KeepAlive: p.KeepAlive, CleanStart: p.CleanStart,
+		Remote: c.conn.RemoteAddr(), Kind: c.conn.Kind(), Frame: bytes.Clone(f.Raw),
+	}
+	if t := c.conn.TLSState(); t != nil && len(t.VerifiedChains) > 0 {
+		r.Certificates = t.PeerCertificates
+	}
+	c.phase = authenticating
+	a := &answer{client: c, request: r, onLoop: true}
+	l.b.authority.Login(r, a.decide)
+	a.mu.Lock()
+	a.onLoop = false
+	decided := a.decided
+	a.mu.Unlock()
+	if !decided {
+		c.conn.Pause()
+		return false
+	}
+	return l.decided(c, a) && l.enter(c, f)
+}
+
+// decided takes the Authority's answer up and reports whether the login goes on.
+func (l *loop) decided(c *client, a *answer) bool {
+	if a.refusal != nil {
+		l.refuse(c, a.request, a.refusal)
+		return false
+	}
+	c.admission = a.admission
+	c.phase = admitted
+	return true
+}
+
+// enter gives an admitted connection its session. It reports false if the
+// connection has to move to the session's loop first, or was refused there.
+func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
+	ad := c.admission
+	s, created := l.b.sessions.getOrPut(ad.Key, func() *Session {
+		return &Session{key: ad.Key, owner: ad.Owner, home: l, device: ad.Profile.Device, profile: ad.Profile}
+	})
+	if s.home != l {
+		l.unlink(c)
+		c.conn.MoveTo(s.home.t)
+		return false
+	}
+	if s.gone { // it ended while this connection was on its way
+		l.b.sessions.remove(s)
+		return l.enter(c, f)
+	}
+	var p mqtt.Connect
+	if err := p.Decode(f, mqtt.TolerateDevices); err != nil {
+		l.refuseMalformed(c, f, err)
+		return false
+	}
+	if s.owner != ad.Owner {
+		l.refuse(c, nil, &Refusal{Code: mqtt.NotAuthorized, Identity: ad.Owner,
+			Cause: fmt.Sprintf("the client identifier %q belongs to a session of another identity; choose another identifier", ad.ClientIDOr(string(p.ClientID)))})
+		return false
+	}
+	if old := s.client; old != nil {
+		l.stats.takeovers.add(1)
+		l.b.logger.Info("connection replaced", "client", s.key, "old", old.conn.RemoteAddr(), "new", c.conn.RemoteAddr())
+		old.close(causeTakeover, mqtt.SessionTakenOver)
+		l.leave(old)
+		if s.gone {
+			s, _ = l.b.sessions.getOrPut(ad.Key, func() *Session {
+				return &Session{key: ad.Key, owner: ad.Owner, home: l, device: ad.Profile.Device, profile: ad.Profile}
+			})
+			created = true
+		}
+	}
+	present := !created
+	if c.clean {
+		present = false
+		l.discard(s, !s.device)
+	}
+	l.attach(c, s, &p, present)
+	return true
+}
+
+// attach makes c the connection of s and answers the CONNECT.
+func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
+	ad := c.admission
+	c.admission = nil
+	c.session, c.profile, c.rights, c.principal = s, ad.Profile, ad.Rights, ad.Principal
+	c.clientID = string(p.ClientID)
+	c.sinceMS = l.nowMS()
+	c.phase = connected
+	s.client, s.profile, s.rights = c, ad.Profile, ad.Rights
+	s.online.Store(true)
+
+	s.expirySeconds = 0
+	if !c.clean && c.version != mqtt.V5 {
+		s.expirySeconds = ^uint32(0)
+	}
+	window := ad.Profile.Window
+	if c.version == mqtt.V5 {
+		if v, ok := p.Properties.Uint32(mqtt.PropSessionExpiryInterval); ok {
+			s.expirySeconds = v
+		}
+		if v, ok := p.Properties.Uint16(mqtt.PropReceiveMaximum); ok {
+			window = min(window, int(v))
+		}
+		if v, ok := p.Properties.Uint32(mqtt.PropMaximumPacketSize); ok {
+			c.maxPacket = v
+		}
+	}
+	s.out.SetWindow(window)
+	was := s.durable.Load()
+	s.durable.Store(s.expirySeconds != 0)
+	if s.durable.Load() || was && s.id != 0 {
+		l.store(s)
+	}
+	if p.HasWill && !c.profile.Device {
+		c.will = newWill(&p.Will)
+	}
+
+	c.conn.Established()
+	c.conn.SetLimit(c.profile.MaxPacket)
+	if c.keepAlive > 0 {
+		c.conn.SetReadTimeout(time.Duration(c.keepAlive) * time.Second * 3 / 2)
+	} else {
+		c.conn.SetReadTimeout(0)
+	}
+	l.stats.logins.add(1)
+	l.stats.connected.Add(1)
+
+	ack := mqtt.Connack{SessionPresent: present && !c.profile.Device}
+	if c.version == mqtt.V5 {
+		ack.Properties = l.connackProperties(c, s, ad)
+	}
+	c.tap = l.b.tapFor(s.key)
+	if c.tap != nil {
+		c.tap.emitConnect(c, p)
+	}
+	out := c.conn.Output()
+	c.mark = len(out)
+	c.end(ack.Append(out, c.version))
+	if c.profile.Pace > 0 {
+		c.pace = &pace{gap: c.profile.Pace, last: l.now(), until: l.now().Add(c.profile.PaceFor)}
+	}
+	c.told = true
+	if h := l.b.handler; h != nil {
+		h.Connected(c.connection())
+	}
+	if c.profile.Settle > 0 {
+		c.after(c.profile.Settle, func() { l.begin(c) })
+	} else {
+		l.begin(c)
+	}
+}
+
+// begin starts to deliver what waits for the client.
+func (l *loop) begin(c *client) {
+	c.started = true
+	s := c.session
+	if s.durable.Load() {
+		s.loaded = s.done
+		s.more = s.stored > 0 || s.seq > s.loaded
+	}
+	l.pump(s)
+}
+
+func (l *loop) connackProperties(c *client, s *Session, ad *Admission) mqtt.Properties {
+	var p mqtt.Properties
+	if limit := c.profile.SessionExpiry; limit > 0 && s.expirySeconds != 0 && time.Duration(s.expirySeconds)*time.Second > limit {
+		s.expirySeconds = uint32(limit / time.Second)
+		p = mqtt.AppendUint32Property(p, mqtt.PropSessionExpiryInterval, s.expirySeconds)
+	}
+	if ad.ClientID != "" {
+		p = mqtt.AppendStringProperty(p, mqtt.PropAssignedClientIdentifier, ad.ClientID)
+	}
+	p = mqtt.AppendUint16Property(p, mqtt.PropReceiveMaximum, uint16(min(c.profile.MaxReceived, 65535)))
+	if c.profile.MaxQoS < 2 {
+		p = mqtt.AppendByteProperty(p, mqtt.PropMaximumQoS, c.profile.MaxQoS)
+	}
+	if c.profile.Device {
+		p = mqtt.AppendByteProperty(p, mqtt.PropRetainAvailable, 0)
+	}
+	p = mqtt.AppendUint32Property(p, mqtt.PropMaximumPacketSize, uint32(c.profile.MaxPacket))
+	return p
+}
+
+// refuse answers a CONNECT with a failure and says why in the log.
+func (l *loop) refuse(c *client, r *LoginRequest, why *Refusal) {
+	l.stats.refused.add(1)
+	l.b.refused(c, r, why)
+	if !c.closed {
+		ack := mqtt.Connack{Code: why.Code}
+		c.conn.SetOutput(ack.Append(c.conn.Output(), c.version))
+		c.closed = true
+		c.cause = causeRefused
+		c.conn.Close(causeRefused)
+	}
+}
+
+// refuseMalformed answers a CONNECT that cannot be read. Only an unknown
+// protocol level and a bad client identifier have an answer in 3.1.1; everything
+// else closes the connection [MQTT-3.1.4-1].
+func (l *loop) refuseMalformed(c *client, f mqtt.Frame, err error) {
+	var m *mqtt.MalformedError
+	if asMalformed(err, &m) && (m.Code == mqtt.UnsupportedProtocolVersion || m.Code == mqtt.ClientIdentifierNotValid) {
+		if c.version == 0 {
+			c.version = mqtt.V311
+		}
+		l.refuse(c, &LoginRequest{Frame: bytes.Clone(f.Raw), Remote: c.conn.RemoteAddr(), Kind: c.conn.Kind()},
+			&Refusal{Code: m.Code, Cause: err.Error()})
+		return
+	}
+	c.malformed(err, f.Raw)
+}
+
+// ClientIDOr gives the identifier the server assigned, or else the client's own.
+func (a *Admission) ClientIDOr(own string) string {
+	if a.ClientID != "" {
+		return a.ClientID
+	}
+	return own
+}
+
+// AssignClientID makes an identifier for a client that sent none.
+func AssignClientID() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:])
+	return "auto-" + hex.EncodeToString(b[:])
+}
+
+// leave ends the connection's part in its session.
+func (l *loop) leave(c *client) {
+	s := c.session
+	if s == nil || s.client != c {
+		return
+	}
+	s.client = nil
+	s.online.Store(false)
+	s.offlineMS = l.nowMS()
+	c.acks.Reset()
+	c.replays = nil
+	l.stats.connected.Add(-1)
+	waiting := s.forget()
+	s.more, s.reading = false, false
+	if c.told && l.b.handler != nil {
+		l.b.handler.Disconnected(c.connection(), c.cause.Error())
+	}
+	if w := c.will; w != nil {
+		c.will = nil
+		l.publishWill(s, w)
+	}
+	switch {
+	case s.durable.Load() && s.expirySeconds != 0:
+		if s.id != 0 {
+			l.store(s)
+		}
+	case s.device:
+		if waiting > 0 {
+			l.drop(DropSessionEnded, s.key, "", 1, waiting)
+		}
+		s.in.Reset()
+		s.durable.Store(false)
+	default:
+		if waiting > 0 {
+			l.drop(DropSessionEnded, s.key, "", 1, waiting)
+		}
+		l.end(s)
+	}
+}
+
+// discard empties a session: its messages, and with all its subscriptions and
+// its record too. A device keeps those over a clean start (spec/connect.md §5).
+func (l *loop) discard(s *Session, all bool) {
+	if s.stored > 0 {
+		l.drop(DropSessionEnded, s.key, "", 1, s.stored)
+	}
+	if s.id != 0 && s.durable.Load() {
+		l.pending().batch.Clear(s.id)
+	}
+	s.forget()
+	s.in.Reset()
+	s.done, s.sent, s.committed, s.loaded = s.seq, s.seq, s.seq, s.seq
+	s.stored, s.storedBytes = 0, 0
+	if !all {
+		return
+	}
+	for _, sub := range s.subs {
+		l.b.index.Unsubscribe(sub.filter, s)
+	}
+	s.subs = nil
+	if s.id != 0 {
+		l.pending().batch.DeleteSession(s.id)
+		s.id = 0
+	}
+}
+
+// end removes a session for good.
+func (l *loop) end(s *Session) {
+	l.discard(s, true)
+	s.gone = true
+	l.b.sessions.remove(s)
+}
+
+// store puts the session's record into the turn's batch.
+func (l *loop) store(s *Session) {
+	if s.id == 0 {
+		s.id = l.b.nextSessionID()
+	}
+	l.extra = s.appendRecord(l.extra[:0])
+	l.pending().batch.PutSession(s.id, l.extra)
+}
+
+func (c *client) connection() Connection {
+	return Connection{
+		Key: c.session.key, ClientID: c.clientID, Principal: c.principal,
+		Remote: c.conn.RemoteAddr(), Kind: c.conn.Kind(), Version: c.version,
+		Clean: c.clean, KeepAlive: c.keepAlive, SinceMS: c.sinceMS,
+	}
+}
+
+var _ transport.Handler = (*Broker)(nil)

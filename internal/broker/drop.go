@@ -1,0 +1,71 @@
+package broker
+
+// DropReason says why a message was not delivered.
+type DropReason uint8
+
+// The reasons for which a message is dropped. Each has a counter, and each drop
+// of a message at QoS 1 or 2 is told to the Recorder.
+const (
+	DropOffline       DropReason = iota // QoS 0, or a clean session, and the client is not connected
+	DropSlowConsumer                    // the client does not read fast enough
+	DropQueueFull                       // too many messages wait for the client
+	DropExpired                         // the message's time was up
+	DropNotAuthorized                   // the publisher or the receiver has no right to the topic
+	DropTooLarge                        // larger than the receiver's Maximum Packet Size
+	DropSessionEnded                    // waited for a session that ended
+	DropNoReceiver                      // nobody has subscribed
+	DropStorage                         // the disk did not take it; the publisher was told
+	dropReasons
+)
+
+func (r DropReason) String() string {
+	switch r {
+	case DropOffline:
+		return "offline"
+	case DropSlowConsumer:
+		return "slow consumer"
+	case DropQueueFull:
+		return "queue full"
+	case DropExpired:
+		return "expired"
+	case DropNotAuthorized:
+		return "not authorized"
+	case DropTooLarge:
+		return "too large"
+	case DropSessionEnded:
+		return "session ended"
+	case DropNoReceiver:
+		return "no receiver"
+	case DropStorage:
+		return "storage failed"
+	}
+	return "unknown"
+}
+
+// Drop is one message that was not delivered.
+type Drop struct {
+	AtMS   int64  `json:"at"`     // Unix milliseconds
+	Key    string `json:"client"` // session of the receiver, or of the publisher for DropNotAuthorized and DropNoReceiver
+	Topic  string `json:"topic"`
+	QoS    byte   `json:"qos"`
+	Bytes  int    `json:"bytes"`
+	Count  int    `json:"count"`
+	Reason string `json:"reason"`
+}
+
+// Recorder learns of messages that were dropped. Dropped is called on event
+// loops and must not block.
+type Recorder interface {
+	Dropped(d Drop)
+}
+
+// drop counts a message that is not delivered to key and records it.
+func (l *loop) drop(r DropReason, key, topic string, qos byte, bytes int) {
+	l.stats.dropped[r].add(1)
+	if r == DropNoReceiver {
+		return // normal for a broker: counted, not recorded
+	}
+	if rec := l.b.options.Recorder; rec != nil {
+		rec.Dropped(Drop{AtMS: l.nowMS(), Key: key, Topic: topic, QoS: qos, Bytes: bytes, Count: 1, Reason: r.String()})
+	}
+}

@@ -1,0 +1,108 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// Exchange is one publication of a client on its way through whatever must be
+// finished before it is acknowledged: the handler of a system topic, the queues
+// of persistent receivers, a retained message. When the last of them is done the
+// acknowledgement leaves, in order, and the replies follow it.
+type Exchange struct {
+	Key       string // session of the publisher
+	Principal any    // as given in its Admission
+	ClientID  string
+	// Topic is stable; Query is what followed a '?' in it, for the call of Handle
+	// only.
+	Topic string
+	Query string
+	// Payload is valid during the call of Handle only.
+	Payload []byte
+	QoS     byte
+	Dup     bool
+	Time    time.Time // arrival
+
+	client  *client
+	loop    *loop
+	ticket  uint64
+	owed    bool // an acknowledgement waits for this exchange
+	pending atomic.Int32
+	code    atomic.Uint32
+	replies []reply
+	buf     []byte
+}
+
+type reply struct{ topic, payload, end int } // offsets in buf
+
+var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
+
+// newExchange has one hold, that of the router.
+func (l *loop) newExchange(c *client) *Exchange {
+	x := exchanges.Get().(*Exchange)
+	x.client, x.loop = c, l
+	x.pending.Store(1)
+	return x
+}
+
+// Reply sends a message to the publisher (and to applications that have
+// subscribed to the topic) once the exchange is done, at QoS 0. Both slices are
+// copied. It may be called by the handler until it calls Done.
+func (x *Exchange) Reply(topic, payload []byte) {
+	start := len(x.buf)
+	x.buf = append(x.buf, topic...)
+	middle := len(x.buf)
+	x.buf = append(x.buf, payload...)
+	x.replies = append(x.replies, reply{start, middle, len(x.buf)})
+}
+
+// Done ends the handler's part. An error keeps the message from being
+// acknowledged as a success: a 5.0 client gets a reason code, a 3.1.1 client is
+// disconnected so that it sends again.
+func (x *Exchange) Done(err error) {
+	if err != nil {
+		x.fail(mqtt.UnspecifiedError)
+	}
+	x.release(nil)
+}
+
+func (x *Exchange) hold() { x.pending.Add(1) }
+
+func (x *Exchange) fail(code mqtt.ReasonCode) { x.code.Store(uint32(code)) }
+
+// release gives one hold back; on is the loop it runs on, or nil.
+func (x *Exchange) release(on *loop) {
+	if x.pending.Add(-1) != 0 {
+		return
+	}
+	if on == x.loop {
+		x.finish(on)
+		return
+	}
+	x.loop.t.Post(x)
+}
+
+// Run finishes the exchange on the publisher's loop.
+func (x *Exchange) Run(*transport.Loop) { x.finish(x.loop) }
+
+func (x *Exchange) finish(l *loop) {
+	c := x.client
+	failed := mqtt.ReasonCode(x.code.Load())
+	if x.owed && !c.closed {
+		c.acks.Complete(x.ticket, failed)
+		c.sendAcks()
+	}
+	if failed == mqtt.Success {
+		for _, r := range x.replies {
+			l.send(c.session, x.buf[r.topic:r.payload], x.buf[r.payload:r.end], 0, nil)
+		}
+	}
+	*x = Exchange{replies: x.replies[:0], buf: x.buf[:0]}
+	if cap(x.buf) <= 64<<10 {
+		exchanges.Put(x)
+	}
+}

@@ -1,0 +1,106 @@
+package broker
+
+import (
+	"sync"
+
+	"github.com/linkstead/linkstead/internal/transport"
+)
+
+// handoff carries the publications of one turn to the receivers of another
+// loop.
+type handoff struct {
+	to    *loop
+	items []handed
+	buf   []byte
+}
+
+// handed is one publication with its receivers: either the targets of a plan or
+// one session.
+type handed struct {
+	targets []target
+	single  *Session
+
+	topic               string
+	start, payload, end int // frame (or payload only) and payload in buf
+	framed              bool
+	properties          int // end of the properties, which start at end
+	qos                 byte
+	retain              bool
+	noEcho              bool
+	from                *Session
+	publisher           string
+	publishedMS         int64
+	expiresMS           int64
+	x                   *Exchange
+}
+
+var handoffs = sync.Pool{New: func() any { return new(handoff) }}
+
+func (l *loop) handoff(i int) *handoff {
+	if l.out[i] == nil {
+		h := handoffs.Get().(*handoff)
+		h.to = l.b.loops[i]
+		l.out[i] = h
+	}
+	return l.out[i]
+}
+
+// hand puts a publication into the handoff for loop i. lasting tells that its
+// acknowledgement may have to wait for what that loop does with it.
+func (l *loop) hand(i int, p *publication, targets []target, single *Session, lasting bool) {
+	h := l.handoff(i)
+	it := handed{
+		targets: targets, single: single,
+		topic: p.topic, qos: p.qos, retain: p.retain, noEcho: p.noEcho,
+		from: p.from, publisher: p.publisher, publishedMS: p.publishedMS, expiresMS: p.expiresMS,
+		start: len(h.buf),
+	}
+	if p.frame != nil {
+		it.framed = true
+		h.buf = append(h.buf, p.frame...)
+		it.payload = len(h.buf) - len(p.payload)
+	} else {
+		it.payload = len(h.buf)
+		h.buf = append(h.buf, p.payload...)
+	}
+	it.end = len(h.buf)
+	h.buf = append(h.buf, p.properties...)
+	it.properties = len(h.buf)
+	if lasting && p.qos > 0 && p.x != nil {
+		p.x.hold()
+		it.x = p.x
+	}
+	h.items = append(h.items, it)
+}
+
+// Run delivers on the receiving loop.
+func (h *handoff) Run(*transport.Loop) {
+	l := h.to
+	for i := range h.items {
+		it := &h.items[i]
+		p := &l.pub
+		*p = publication{
+			topic: it.topic, payload: h.buf[it.payload:it.end], properties: h.buf[it.end:it.properties],
+			qos: it.qos, retain: it.retain, noEcho: it.noEcho, from: it.from, publisher: it.publisher,
+			publishedMS: it.publishedMS, expiresMS: it.expiresMS, x: it.x,
+		}
+		if it.framed {
+			p.frame = h.buf[it.start:it.end]
+		}
+		for t := range it.targets {
+			l.deliver(p, &it.targets[t])
+		}
+		if it.single != nil {
+			l.deliverTo(p, it.single, p.qos, false, nil)
+		}
+		if it.x != nil {
+			it.x.release(l)
+		}
+	}
+	clear(h.items)
+	h.items, h.to = h.items[:0], nil
+	if cap(h.buf) <= 1<<20 {
+		h.buf = h.buf[:0]
+		handoffs.Put(h)
+	}
+}

@@ -1,0 +1,91 @@
+package broker
+
+import (
+	"github.com/linkstead/linkstead/internal/topics"
+)
+
+// target is one receiver of a topic.
+type target struct {
+	s       *Session
+	options topics.Options
+	// id is the subscription identifier; more holds further ones of overlapping
+	// filters.
+	id   uint32
+	more []uint32
+}
+
+// plan is who receives a topic, grouped by the loop that owns the receiver. It
+// is cached with the topic's route and never changed.
+type plan struct {
+	byLoop [][]target
+	// lasting[i] tells that some receiver on loop i may keep a QoS 1 message on
+	// disk, so its acknowledgement waits.
+	lasting []bool
+	// implicit is the session that gets the topic without a subscription, or "".
+	implicit string
+	empty    bool
+}
+
+func (b *Broker) newPlan(r *topics.Route[*Session]) *plan {
+	p := &plan{
+		byLoop:  make([][]target, len(b.loops)),
+		lasting: make([]bool, len(b.loops)),
+	}
+	if b.authority != nil {
+		p.implicit = b.authority.Implicit(r.Topic)
+	}
+	p.empty = len(r.Entries) == 0 && len(r.Shared) == 0 && p.implicit == ""
+	var seen map[*Session]int
+	if len(r.Entries) > 16 {
+		seen = make(map[*Session]int, len(r.Entries))
+	}
+	for _, e := range r.Entries {
+		s := e.Subscriber
+		if p.implicit != "" && s.key == p.implicit {
+			continue // gets it once, as its own system topic
+		}
+		i := s.home.index
+		if s.durable.Load() || s.device {
+			p.lasting[i] = true
+		}
+		if at, known := find(p.byLoop[i], s, seen); known {
+			p.byLoop[i][at].merge(e)
+			continue
+		}
+		if seen != nil {
+			seen[s] = len(p.byLoop[i])
+		}
+		p.byLoop[i] = append(p.byLoop[i], target{s: s, options: e.Options, id: e.ID})
+	}
+	return p
+}
+
+func find(ts []target, s *Session, seen map[*Session]int) (int, bool) {
+	if seen != nil {
+		at, known := seen[s]
+		return at, known
+	}
+	for i := range ts {
+		if ts[i].s == s {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
+// merge folds a second matching filter of the same client in: one delivery at
+// the highest QoS [MQTT-3.3.5-1], with every subscription identifier
+// [MQTT-3.3.4-4]. No Local keeps only if all filters ask for it.
+func (t *target) merge(e topics.Entry[*Session]) {
+	qos := max(t.options.QoS(), e.Options.QoS())
+	noLocal := t.options & e.Options & topics.NoLocal
+	asPublished := (t.options | e.Options) & topics.RetainAsPublished
+	t.options = topics.Options(qos) | noLocal | asPublished
+	switch {
+	case e.ID == 0:
+	case t.id == 0:
+		t.id = e.ID
+	default:
+		t.more = append(t.more, e.ID)
+	}
+}

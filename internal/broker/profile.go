@@ -1,0 +1,87 @@
+package broker
+
+import (
+	"time"
+
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// Profile is how a kind of client is treated. One value is shared by all its
+// clients and is not changed after the broker has started.
+type Profile struct {
+	// Device switches the cloud's semantics on (spec/connect.md §5): delivery at
+	// the publisher's QoS, SUBACK 01, subscriptions that outlive a clean session,
+	// one delivery however many filters match, no wills and nothing retained.
+	Device bool
+	// Tolerance are the deviations from the standard that are accepted.
+	Tolerance mqtt.Tolerance
+	// MaxQoS is the highest QoS a client may publish with: 1 or 2.
+	MaxQoS byte
+	// MaxPacket is the largest packet accepted, in bytes.
+	MaxPacket int
+	// Window is the most QoS 1 and 2 messages in flight to a client.
+	Window int
+	// MaxReceived is the most QoS 2 messages a client may leave unreleased.
+	MaxReceived int
+	// MaxQueued and MaxQueuedBytes limit what waits for one client beyond its
+	// window, in memory or on disk.
+	MaxQueued      int
+	MaxQueuedBytes int
+	// MaxOutput is the number of bytes written but not taken by the client at
+	// which QoS 0 messages for it are dropped.
+	MaxOutput int
+	// MaxSubscriptions is the most filters of one client.
+	MaxSubscriptions int
+	// MessageExpiry is how long a queued message is kept; 0 means for ever.
+	MessageExpiry time.Duration
+	// SessionExpiry is how long a persistent session outlives its connection; 0
+	// means for ever.
+	SessionExpiry time.Duration
+	// MinKeepAlive and MaxKeepAlive bound the keep-alive of CONNECT in seconds;
+	// outside of them a login is refused. 0 means no bound.
+	MinKeepAlive, MaxKeepAlive uint16
+	// Settle is how long after CONNACK the first message that the client did not
+	// ask for is sent (spec/connect.md §5: small clients read CONNACK alone).
+	Settle time.Duration
+	// Pace is the gap between packets to a client in the first PaceFor of its
+	// connection, until the client shows that it can take several at once.
+	Pace, PaceFor time.Duration
+}
+
+// DeviceProfile is the default for devices that log in with a triple.
+func DeviceProfile() Profile {
+	return Profile{
+		Device:           true,
+		Tolerance:        mqtt.TolerateDevices,
+		MaxQoS:           1,
+		MaxPacket:        256<<10 + 1024,
+		Window:           32,
+		MaxReceived:      128,
+		MaxQueued:        10_000,
+		MaxQueuedBytes:   16 << 20,
+		MaxOutput:        1 << 20,
+		MaxSubscriptions: 100,
+		MessageExpiry:    7 * 24 * time.Hour,
+		SessionExpiry:    0,
+		Settle:           300 * time.Millisecond,
+		Pace:             30 * time.Millisecond,
+		PaceFor:          5 * time.Second,
+	}
+}
+
+// ApplicationProfile is the default for MQTT clients that log in with a user
+// name and password: exact MQTT.
+func ApplicationProfile() Profile {
+	return Profile{
+		MaxQoS:           2,
+		MaxPacket:        1 << 20,
+		Window:           1024,
+		MaxReceived:      4096,
+		MaxQueued:        100_000,
+		MaxQueuedBytes:   64 << 20,
+		MaxOutput:        4 << 20,
+		MaxSubscriptions: 100_000,
+		MessageExpiry:    7 * 24 * time.Hour,
+		SessionExpiry:    30 * 24 * time.Hour,
+	}
+}

@@ -1,0 +1,326 @@
+package broker
+
+import (
+	"bytes"
+	"fmt"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/session"
+	"github.com/linkstead/linkstead/internal/topics"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// onPublish takes a PUBLISH of a client.
+func (l *loop) onPublish(c *client, f mqtt.Frame) error {
+	p := &l.publish
+	if err := p.Decode(f, c.version, c.profile.Tolerance); err != nil {
+		return err
+	}
+	l.stats.received.add(1)
+	l.stats.receivedSize.add(uint64(len(f.Raw)))
+	if p.QoS > c.profile.MaxQoS {
+		return &mqtt.MalformedError{Field: "QoS", Code: mqtt.QoSNotSupported,
+			Reason: fmt.Sprintf("QoS %d is not offered to this client; the highest is %d", p.QoS, c.profile.MaxQoS)}
+	}
+	if c.version == mqtt.V5 {
+		if _, aliased := p.Properties.Uint16(mqtt.PropTopicAlias); aliased {
+			return &mqtt.MalformedError{Field: "Topic Alias", Clause: "MQTT-3.3.2-9", Code: mqtt.TopicAliasInvalid,
+				Reason: "the server's Topic Alias Maximum is 0"}
+		}
+	}
+	if p.QoS > 0 && c.acks.Len() >= maxOwed {
+		c.stalled = true
+		c.conn.Pause()
+	}
+
+	topic := p.Topic
+	var query []byte
+	if c.profile.Device { // spec/topics.md §10: a device may append ?_sn=default or ?_rid=…
+		if at := bytes.IndexByte(topic, '?'); at >= 0 {
+			topic, query = topic[:at], topic[at+1:]
+		}
+	}
+	if len(topic) > 0 && topic[0] == '$' {
+		l.drop(DropNotAuthorized, c.session.key, string(topic), p.QoS, len(p.Payload))
+		l.acknowledge(c, p, mqtt.NotAuthorized)
+		return nil
+	}
+	r := l.cache.Lookup(topic)
+	if c.lastTopic != r.Topic {
+		c.lastTopic = r.Topic
+		c.lastDecision = c.rights.Publish(r.Topic)
+	}
+	if c.lastDecision == Deny {
+		c.lastTopic = "" // rights may change: ask again
+		l.drop(DropNotAuthorized, c.session.key, r.Topic, p.QoS, len(p.Payload))
+		l.acknowledge(c, p, mqtt.NotAuthorized)
+		return nil
+	}
+	if p.QoS == 2 {
+		if c.session.in.Len() >= c.profile.MaxReceived {
+			return &mqtt.MalformedError{Field: "packet identifier", Code: mqtt.ReceiveMaximumExceeded,
+				Reason: fmt.Sprintf("more than %d QoS 2 messages are not released", c.profile.MaxReceived)}
+		}
+		if !c.session.in.Publish(p.PacketID) {
+			l.acknowledge(c, p, mqtt.Success) // a repetition [MQTT-4.3.3-2]
+			return nil
+		}
+	}
+
+	pub := &l.pub
+	*pub = publication{
+		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: c.session.key,
+		retain: p.Retain && !c.profile.Device, noEcho: c.lastDecision == System,
+		publishedMS: l.nowMS(),
+	}
+	if c.version == mqtt.V5 {
+		l.extra = forwarded(l.extra[:0], p.Properties)
+		pub.properties = l.extra
+		if v, ok := p.Properties.Uint32(mqtt.PropMessageExpiryInterval); ok {
+			pub.expiresMS = pub.publishedMS + int64(v)*1000
+		}
+	} else if f.Raw[0] == 0x30 && query == nil {
+		pub.frame = f.Raw
+	}
+
+	if c.lastDecision == System || p.QoS == 2 && c.session.durable.Load() {
+		pub.x = l.newExchange(c)
+	}
+	if p.QoS == 2 && c.session.durable.Load() {
+		cm := l.pending()
+		l.identify(c.session)
+		cm.batch.PutReceived(c.session.id, p.PacketID)
+		pub.x.hold()
+		cm.exchanges = append(cm.exchanges, pub.x)
+	}
+	if pub.retain {
+		l.retain(c, pub)
+	}
+	l.route(pub, r)
+	if c.lastDecision == System {
+		x := pub.x
+		x.Key, x.Principal, x.ClientID = c.session.key, c.principal, c.clientID
+		x.Topic, x.Query, x.Payload = r.Topic, string(query), p.Payload
+		x.QoS, x.Dup, x.Time = p.QoS, p.Dup, l.now()
+		x.hold()
+		l.b.handler.Handle(x)
+	}
+
+	switch x := pub.x; {
+	case x == nil:
+		l.acknowledge(c, p, mqtt.Success)
+	case p.QoS > 0:
+		x.owed = true
+		x.ticket = c.acks.Push(session.Ack{Type: ackOf(p.QoS), ID: p.PacketID})
+		x.release(l)
+	default:
+		x.release(l)
+	}
+	return nil
+}
+
+func ackOf(qos byte) mqtt.Type {
+	if qos == 2 {
+		return mqtt.PUBREC
+	}
+	return mqtt.PUBACK
+}
+
+// acknowledge answers a PUBLISH that needs nothing more. A 3.1.1 client cannot be
+// told that it has no right to a topic: the message is acknowledged and dropped
+// (spec/topics.md §9).
+func (l *loop) acknowledge(c *client, p *mqtt.Publish, code mqtt.ReasonCode) {
+	if p.QoS == 0 {
+		return
+	}
+	if c.version != mqtt.V5 {
+		code = mqtt.Success
+	}
+	c.acknowledge(ackOf(p.QoS), p.PacketID, code)
+}
+
+// forwarded appends the properties that go on to receivers unaltered
+// [MQTT-3.3.2-4], [MQTT-3.3.2-15] … [MQTT-3.3.2-20].
+func forwarded(dst []byte, p mqtt.Properties) []byte {
+	out := mqtt.Properties(dst)
+	p.Each(func(prop mqtt.Property) bool {
+		switch prop.ID {
+		case mqtt.PropPayloadFormatIndicator:
+			out = mqtt.AppendByteProperty(out, prop.ID, byte(prop.Number))
+		case mqtt.PropContentType, mqtt.PropResponseTopic, mqtt.PropCorrelationData:
+			out = mqtt.AppendBinaryProperty(out, prop.ID, prop.Value)
+		case mqtt.PropUserProperty:
+			out = mqtt.AppendUserProperty(out, prop.Name, prop.Value)
+		}
+		return true
+	})
+	return out
+}
+
+// route delivers a publication to everybody its topic has.
+func (l *loop) route(p *publication, r *topics.Route[*Session]) {
+	pl, _ := r.Extra.(*plan)
+	if pl == nil {
+		pl = l.b.newPlan(r)
+		r.Extra = pl
+	}
+	if pl.empty {
+		if p.qos > 0 {
+			l.drop(DropNoReceiver, p.publisher, p.topic, p.qos, len(p.payload))
+		}
+		return
+	}
+	for i, targets := range pl.byLoop {
+		if len(targets) == 0 {
+			continue
+		}
+		if i != l.index {
+			l.need(p, pl.lasting[i])
+			l.hand(i, p, targets, nil, pl.lasting[i])
+			continue
+		}
+		for t := range targets {
+			l.deliver(p, &targets[t])
+		}
+	}
+	if pl.implicit != "" {
+		if s := l.b.sessions.get(pl.implicit); s == nil {
+			l.drop(DropOffline, pl.implicit, p.topic, p.qos, len(p.payload))
+		} else if s != p.from || !p.noEcho {
+			l.toSession(p, s)
+		}
+	}
+	for _, g := range r.Shared {
+		l.deliverShared(p, g)
+	}
+}
+
+// toSession delivers to one session on whatever loop it lives.
+func (l *loop) toSession(p *publication, s *Session) {
+	if s.home == l {
+		l.deliverTo(p, s, p.qos, false, nil)
+		return
+	}
+	l.need(p, true)
+	l.hand(s.home.index, p, nil, s, true)
+}
+
+// need makes sure that an acknowledgement can wait for a lasting delivery.
+func (l *loop) need(p *publication, lasting bool) {
+	if lasting && p.qos > 0 && p.x == nil && p.from != nil && p.from.client != nil && p.from.home == l {
+		p.x = l.newExchange(p.from.client)
+	}
+}
+
+// deliverShared gives the message to one member of a shared subscription,
+// preferably one that is connected.
+func (l *loop) deliverShared(p *publication, g *topics.Group[*Session]) {
+	var chosen *topics.Entry[*Session]
+	members := g.Members()
+	if len(members) == 0 {
+		return
+	}
+	start := int(g.Next() % uint32(len(members)))
+	for i := range members {
+		m := &members[(start+i)%len(members)]
+		if m.Subscriber.online.Load() {
+			chosen = m
+			break
+		}
+		if chosen == nil && m.Subscriber.durable.Load() {
+			chosen = m
+		}
+	}
+	if chosen == nil {
+		l.drop(DropOffline, "$share/"+g.Name, p.topic, p.qos, len(p.payload))
+		return
+	}
+	s := chosen.Subscriber
+	t := target{s: s, options: chosen.Options, id: chosen.ID}
+	if s.home == l {
+		l.deliver(p, &t)
+		return
+	}
+	l.need(p, true)
+	l.hand(s.home.index, p, []target{t}, nil, true)
+}
+
+// onAck takes PUBACK, PUBREC, PUBREL and PUBCOMP of a client.
+func (l *loop) onAck(c *client, f mqtt.Frame) error {
+	var p mqtt.Ack
+	if err := p.Decode(f, c.version, c.profile.Tolerance); err != nil {
+		return err
+	}
+	s := c.session
+	durable := s.durable.Load()
+	switch f.Type {
+	case mqtt.PUBACK:
+		if seq, ok := s.out.Puback(p.PacketID); ok {
+			l.completed(s, seq, durable)
+		}
+	case mqtt.PUBREC:
+		if p.Code >= mqtt.UnspecifiedError {
+			if seq, ok := s.out.Refuse(p.PacketID); ok {
+				l.completed(s, seq, durable)
+			}
+			return nil
+		}
+		seq, again, ok := s.out.Pubrec(p.PacketID)
+		switch {
+		case !ok: // unknown: released already, or never sent
+			c.sendAck(mqtt.PUBREL, p.PacketID, notFound(c.version))
+		case durable && !again:
+			cm := l.pending()
+			cm.batch.SetState(s.id, queueSeq(seq), queueReleased, p.PacketID)
+			cm.replies = append(cm.replies, phaseReply{c, mqtt.PUBREL, p.PacketID})
+		default:
+			c.sendAck(mqtt.PUBREL, p.PacketID, mqtt.Success)
+		}
+	case mqtt.PUBREL:
+		known := s.in.Release(p.PacketID)
+		switch {
+		case !known:
+			c.sendAck(mqtt.PUBCOMP, p.PacketID, notFound(c.version))
+		case durable && s.id != 0:
+			cm := l.pending()
+			cm.batch.DeleteReceived(s.id, p.PacketID)
+			cm.replies = append(cm.replies, phaseReply{c, mqtt.PUBCOMP, p.PacketID})
+		default:
+			c.sendAck(mqtt.PUBCOMP, p.PacketID, mqtt.Success)
+		}
+	case mqtt.PUBCOMP:
+		if seq, ok := s.out.Pubcomp(p.PacketID); ok {
+			l.completed(s, seq, durable)
+		}
+	}
+	return nil
+}
+
+func notFound(v mqtt.Version) mqtt.ReasonCode {
+	if v == mqtt.V5 {
+		return mqtt.PacketIdentifierNotFound
+	}
+	return mqtt.Success
+}
+
+// completed forgets a message that its client has taken, and sends the next.
+func (l *loop) completed(s *Session, seq uint64, durable bool) {
+	if durable && s.id != 0 {
+		l.pending().batch.Delete(s.id, queueSeq(seq))
+		s.unstore()
+	}
+	l.pump(s)
+}
+
+// Message is a publication of the server itself.
+type Message struct {
+	Topic   string
+	Payload []byte
+	QoS     byte // 0 or 1
+	Retain  bool
+	// Expires is how long the message may wait for its receiver; 0 is the
+	// receiver's own limit.
+	Expires time.Duration
+	// Publisher names the origin in records, for example "api".
+	Publisher string
+}

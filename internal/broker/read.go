@@ -1,0 +1,74 @@
+package broker
+
+import (
+	"github.com/linkstead/linkstead/internal/queue"
+	"github.com/linkstead/linkstead/internal/transport"
+)
+
+const (
+	readMessages = 128
+	readBytes    = 256 << 10
+)
+
+// reading is one slice of a session's messages on its way from the disk.
+type reading struct {
+	loop    *loop
+	session *Session
+	client  *client
+	after   uint64
+	through uint64 // on disk when the read began
+	items   []queue.Item
+	err     error
+}
+
+// read asks for the messages behind those in waiting. The disk is read on
+// another goroutine.
+func (l *loop) read(s *Session) {
+	if s.id == 0 {
+		s.more = false
+		return
+	}
+	s.reading = true
+	r := &reading{loop: l, session: s, client: s.client, after: s.loaded, through: s.committed}
+	l.b.readers.submit(r)
+}
+
+// work runs on a reader goroutine.
+func (r *reading) work(log *queue.Log) {
+	r.items, r.err = log.Read(r.session.id, queueSeq(r.after), readMessages, readBytes)
+	r.loop.t.Post(r)
+}
+
+// Run takes the slice over on the loop.
+func (r *reading) Run(*transport.Loop) {
+	l, s := r.loop, r.session
+	if s.client != r.client {
+		return // the connection it was read for is gone
+	}
+	s.reading = false
+	if r.err != nil {
+		l.b.storageFailed(r.err)
+		r.client.close(causeStorage, 0)
+		return
+	}
+	for _, it := range r.items {
+		seq := uint64(it.Seq)
+		if seq <= s.loaded {
+			continue
+		}
+		s.loaded = seq
+		m := it.Message
+		s.push(item{
+			seq: seq, topic: m.Topic, payload: m.Payload, properties: m.Properties, ids: m.SubscriptionIDs,
+			expiresMS: m.ExpiresMS, qos: m.QoS, retain: m.Retain, released: it.State == queue.Released, packetID: it.PacketID,
+		})
+	}
+	if len(r.items) == 0 { // everything that was on disk has been seen
+		s.loaded = max(s.loaded, r.through)
+	}
+	s.more = s.loaded < s.seq
+	if len(r.items) == 0 && s.more && s.committed <= r.through {
+		return // the rest is not on disk yet; its commit pumps again
+	}
+	l.pump(s)
+}

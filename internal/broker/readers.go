@@ -1,0 +1,62 @@
+package broker
+
+import (
+	"sync"
+
+	"github.com/linkstead/linkstead/internal/queue"
+)
+
+// readers are the goroutines that read messages from disk for sessions, so that
+// loops never wait for it.
+type readers struct {
+	log  *queue.Log
+	mu   sync.Mutex
+	cond *sync.Cond
+	jobs []*reading
+	stop bool
+	wg   sync.WaitGroup
+}
+
+func newReaders(log *queue.Log, n int) *readers {
+	r := &readers{log: log}
+	r.cond = sync.NewCond(&r.mu)
+	for range n {
+		r.wg.Go(r.run)
+	}
+	return r
+}
+
+// submit does not block: a session has at most one read under way, so sessions
+// bound the list.
+func (r *readers) submit(job *reading) {
+	r.mu.Lock()
+	r.jobs = append(r.jobs, job)
+	r.mu.Unlock()
+	r.cond.Signal()
+}
+
+func (r *readers) run() {
+	for {
+		r.mu.Lock()
+		for len(r.jobs) == 0 && !r.stop {
+			r.cond.Wait()
+		}
+		if r.stop {
+			r.mu.Unlock()
+			return
+		}
+		job := r.jobs[0]
+		r.jobs[0] = nil
+		r.jobs = r.jobs[1:]
+		r.mu.Unlock()
+		job.work(r.log)
+	}
+}
+
+func (r *readers) close() {
+	r.mu.Lock()
+	r.stop = true
+	r.mu.Unlock()
+	r.cond.Broadcast()
+	r.wg.Wait()
+}

@@ -1,0 +1,179 @@
+package broker
+
+import (
+	"github.com/linkstead/linkstead/internal/queue"
+	"github.com/linkstead/linkstead/internal/topics"
+	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// retained is a retained message. It is not changed once stored.
+type retained struct {
+	payload     []byte
+	properties  []byte
+	qos         byte
+	publishedMS int64
+	expiresMS   int64
+	publisher   string
+}
+
+// retain stores or deletes the retained message of a topic [MQTT-3.3.1-5],
+// [MQTT-3.3.1-6]. Memory is changed at once; the disk follows on one loop for all
+// topics, with whatever memory then holds, so both end with the same message
+// however many publish at the same time.
+func (l *loop) retain(c *client, p *publication) {
+	if len(p.payload) == 0 {
+		if _, existed := l.b.retained.Delete(p.topic); !existed {
+			return
+		}
+	} else {
+		payload, properties := p.keep()
+		l.b.retained.Set(p.topic, &retained{
+			payload: payload, properties: properties, qos: p.qos,
+			publishedMS: p.publishedMS, expiresMS: p.expiresMS, publisher: p.publisher,
+		})
+	}
+	t := &retainTask{b: l.b, topic: p.topic}
+	if p.qos > 0 && c != nil {
+		if p.x == nil {
+			p.x = l.newExchange(c)
+		}
+		p.x.hold()
+		t.x = p.x
+	}
+	keeper := l.b.loops[0]
+	if keeper == l {
+		t.run(l)
+		return
+	}
+	keeper.t.Post(t)
+}
+
+type retainTask struct {
+	b     *Broker
+	topic string
+	x     *Exchange
+}
+
+// Run writes on the keeper's loop.
+func (t *retainTask) Run(*transport.Loop) { t.run(t.b.loops[0]) }
+
+func (t *retainTask) run(l *loop) {
+	cm := l.pending()
+	if m, ok := l.b.retained.Get(t.topic); ok {
+		l.message = queue.Message{
+			Topic: t.topic, Payload: m.payload, Properties: m.properties, QoS: m.qos, Retain: true,
+			PublishedMS: m.publishedMS, ExpiresMS: m.expiresMS, Publisher: m.publisher,
+		}
+		cm.batch.PutRetained(t.topic, &l.message)
+	} else {
+		cm.batch.DeleteRetained(t.topic)
+	}
+	if t.x != nil {
+		cm.exchanges = append(cm.exchanges, t.x)
+	}
+}
+
+// replay is the sending of retained messages to a new subscription, in slices.
+type replay struct {
+	filter  string
+	options topics.Options
+	id      uint32
+	cursor  topics.Cursor
+	posted  bool
+}
+
+const replaySlice = 256
+
+// replay goes on with what the client has not yet got, as far as it reads.
+func (l *loop) replay(c *client) {
+	for len(c.replays) > 0 && !c.closed {
+		r := c.replays[0]
+		if r.posted || c.conn.Buffered() > c.profile.MaxOutput/2 ||
+			c.session.countWaiting() > c.profile.MaxQueued/2 {
+			return // goes on when the output has been written
+		}
+		next, done := l.b.retained.Match(r.filter, r.cursor, replaySlice, func(topic string, m *retained) {
+			l.deliverRetained(c, r, topic, m)
+		})
+		r.cursor = next
+		if done {
+			c.replays = c.replays[1:]
+			continue
+		}
+		r.posted = true
+		l.t.Post(replayTask{l, c, r})
+		return
+	}
+}
+
+type replayTask struct {
+	l *loop
+	c *client
+	r *replay
+}
+
+// Run takes the next slice in a turn of its own, so that others get theirs.
+func (t replayTask) Run(*transport.Loop) {
+	t.r.posted = false
+	if !t.c.closed && t.c.session != nil {
+		t.l.replay(t.c)
+	}
+}
+
+func (l *loop) deliverRetained(c *client, r *replay, topic string, m *retained) {
+	if m.expiresMS > 0 && l.nowMS() >= m.expiresMS {
+		l.drop(DropExpired, c.session.key, topic, m.qos, len(m.payload))
+		return
+	}
+	if !c.rights.Receive(topic) {
+		return
+	}
+	p := &publication{
+		topic: topic, payload: m.payload, properties: m.properties, qos: m.qos, retain: true,
+		publishedMS: m.publishedMS, expiresMS: m.expiresMS, publisher: m.publisher,
+		keptPayload: m.payload, keptProperties: m.properties, kept: true,
+	}
+	t := target{s: c.session, options: r.options, id: r.id}
+	l.deliverTo(p, c.session, min(m.qos, r.options.QoS()), true, &t)
+}
+
+// will is what a client wants published when its connection breaks.
+type will struct {
+	topic      string
+	payload    []byte
+	properties []byte
+	qos        byte
+	retain     bool
+	expires    uint32 // seconds
+}
+
+func newWill(w *mqtt.Will) *will {
+	out := &will{topic: string(w.Topic), payload: append([]byte(nil), w.Payload...), qos: w.QoS, retain: w.Retain}
+	if len(w.Properties) > 0 {
+		out.properties = forwarded(nil, w.Properties)
+		out.expires, _ = w.Properties.Uint32(mqtt.PropMessageExpiryInterval)
+	}
+	return out
+}
+
+// publishWill publishes the will of a session whose connection has ended
+// [MQTT-3.1.2-8], if its rights of now allow it.
+func (l *loop) publishWill(s *Session, w *will) {
+	if len(w.topic) == 0 || w.topic[0] == '$' || s.rights.Publish(w.topic) != Route {
+		l.drop(DropNotAuthorized, s.key, w.topic, w.qos, len(w.payload))
+		return
+	}
+	r := l.cache.Lookup([]byte(w.topic))
+	p := &publication{
+		topic: r.Topic, payload: w.payload, properties: w.properties, qos: w.qos, retain: w.retain,
+		publishedMS: l.nowMS(), publisher: s.key,
+	}
+	if w.expires > 0 {
+		p.expiresMS = p.publishedMS + int64(w.expires)*1000
+	}
+	if w.retain {
+		l.retain(nil, p)
+	}
+	l.route(p, r)
+}

@@ -1,0 +1,162 @@
+package broker
+
+import (
+	"errors"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// ErrClosed is returned for what comes after the broker was closed.
+var ErrClosed = errors.New("the server is shutting down")
+
+// sending is a publication of the server on its way to a loop.
+type sending struct {
+	loop *loop
+	m    Message
+	done func(error)
+}
+
+// Publish publishes a message of the server to everybody its topic has: the
+// device that a system topic belongs to, and subscribers. The payload must not be
+// changed afterwards. done may be nil; otherwise it is called once on an event
+// loop, when the message has been handed over or, for a persistent receiver,
+// is on disk. Publish may be called from any goroutine.
+func (b *Broker) Publish(m Message, done func(error)) {
+	l := b.loops[0]
+	if b.authority != nil {
+		if key := b.authority.Implicit(m.Topic); key != "" {
+			if s := b.sessions.get(key); s != nil {
+				l = s.home
+			}
+		}
+	}
+	l.t.Post(&sending{l, m, done})
+}
+
+// Run publishes on the loop.
+func (q *sending) Run(*transport.Loop) {
+	l := q.loop
+	m := &q.m
+	r := l.cache.Lookup([]byte(m.Topic))
+	p := &publication{
+		topic: r.Topic, payload: m.Payload, qos: min(m.QoS, 1), retain: m.Retain,
+		publishedMS: l.nowMS(), publisher: m.Publisher, keptPayload: m.Payload, kept: true,
+	}
+	if m.Expires > 0 {
+		p.expiresMS = p.publishedMS + m.Expires.Milliseconds()
+	}
+	before := l.commit
+	if m.Retain {
+		l.retain(nil, p)
+	}
+	l.route(p, r)
+	if q.done == nil {
+		return
+	}
+	if l.commit != nil && (before != l.commit || p.qos > 0) {
+		l.commit.after = append(l.commit.after, q.done)
+		return
+	}
+	q.done(nil)
+}
+
+// send publishes a message of the server at once, on the loop of the session it
+// belongs to.
+func (l *loop) send(s *Session, topic, payload []byte, qos byte, x *Exchange) {
+	r := l.cache.Lookup(topic)
+	p := &l.pub
+	*p = publication{topic: r.Topic, payload: payload, qos: qos, publishedMS: l.nowMS(), publisher: "server", x: x}
+	l.route(p, r)
+}
+
+// Online reports whether the client of a session is connected. It may be called
+// from any goroutine.
+func (b *Broker) Online(key string) bool {
+	s := b.sessions.get(key)
+	return s != nil && s.online.Load()
+}
+
+// task runs a function on a loop.
+type task struct{ f func() }
+
+func (t task) Run(*transport.Loop) { t.f() }
+
+// Disconnect closes the connection of a session, if there is one: its device was
+// disabled or deleted, or its user's rights were taken. It may be called from any
+// goroutine.
+func (b *Broker) Disconnect(key string) {
+	s := b.sessions.get(key)
+	if s == nil {
+		return
+	}
+	s.home.t.Post(task{func() {
+		if s.client != nil {
+			s.client.close(causeKicked, mqtt.AdministrativeAction)
+		}
+	}})
+}
+
+// Forget ends a session with everything that waits for it: its device was
+// deleted. It may be called from any goroutine.
+func (b *Broker) Forget(key string) {
+	s := b.sessions.get(key)
+	if s == nil {
+		return
+	}
+	l := s.home
+	l.t.Post(task{func() {
+		if s.gone {
+			return
+		}
+		if c := s.client; c != nil {
+			c.close(causeKicked, mqtt.AdministrativeAction)
+			l.leave(c)
+		}
+		if !s.gone {
+			l.end(s)
+		}
+	}})
+}
+
+// SessionInfo is a snapshot of one session.
+type SessionInfo struct {
+	Key           string    `json:"key"`
+	Online        bool      `json:"online"`
+	ClientID      string    `json:"clientId,omitempty"`
+	Remote        string    `json:"remote,omitempty"`
+	Transport     string    `json:"transport,omitempty"`
+	Version       string    `json:"version,omitempty"`
+	KeepAlive     uint16    `json:"keepAlive"` // seconds
+	Clean         bool      `json:"clean"`
+	Since         time.Time `json:"since"` // of the connection, or of its end
+	Subscriptions []string  `json:"subscriptions"`
+	Queued        int       `json:"queued"`
+	InFlight      int       `json:"inFlight"`
+}
+
+// Session looks a session up. answer is called once from an event loop; nil if
+// there is none.
+func (b *Broker) Session(key string, answer func(*SessionInfo)) {
+	s := b.sessions.get(key)
+	if s == nil {
+		answer(nil)
+		return
+	}
+	s.home.t.Post(task{func() {
+		info := &SessionInfo{Key: s.key, Queued: s.stored, InFlight: s.out.InFlight(), Since: time.UnixMilli(s.offlineMS)}
+		if !s.durable.Load() {
+			info.Queued = s.countWaiting()
+		}
+		for _, sub := range s.subs {
+			info.Subscriptions = append(info.Subscriptions, sub.filter)
+		}
+		if c := s.client; c != nil {
+			info.Online, info.ClientID, info.Remote = true, c.clientID, c.conn.RemoteAddr().String()
+			info.Transport, info.Version = c.conn.Kind().String(), c.version.String()
+			info.KeepAlive, info.Clean, info.Since = c.keepAlive, c.clean, time.UnixMilli(c.sinceMS)
+		}
+		answer(info)
+	}})
+}

@@ -1,0 +1,171 @@
+package broker
+
+import (
+	"sync/atomic"
+
+	"github.com/linkstead/linkstead/internal/queue"
+	"github.com/linkstead/linkstead/internal/session"
+	"github.com/linkstead/linkstead/internal/topics"
+)
+
+// Session is what a client has with the server beyond one connection. It
+// belongs to one loop, its home, for as long as it exists; only key, owner,
+// home, device and durable may be read elsewhere.
+type Session struct {
+	key    string
+	owner  string
+	home   *loop
+	device bool
+	// durable: it outlives its connection and the server, and so do the messages
+	// that wait for it.
+	durable atomic.Bool
+	online  atomic.Bool
+
+	profile *Profile
+	rights  Rights
+	client  *client // nil while offline
+
+	id   queue.SessionID // 0: nothing of it is stored
+	subs []subscription
+
+	out session.Outbound
+	in  session.Inbound
+
+	seq       uint64 // of the newest message
+	committed uint64 // newest message on disk; only durable sessions wait for it
+	loaded    uint64 // newest message that is or was in waiting
+	sent      uint64 // newest message ever sent to the client
+	done      uint64 // every message up to this one is completed
+
+	waiting      []item // in order, to be sent; head is the next
+	head         int
+	waitingBytes int
+	stored       int // messages on disk that are not completed
+	storedBytes  int64
+	more         bool // there are messages on disk behind waiting
+	reading      bool
+	touched      bool // has messages in the loop's batch
+
+	expirySeconds uint32 // 5.0 Session Expiry Interval; ^0 never
+	offlineMS     int64  // Unix milliseconds of the last disconnect
+	gone          bool
+}
+
+// subscription is one filter of a session.
+type subscription struct {
+	filter  string
+	options topics.Options
+	id      uint32
+}
+
+// item is a QoS 1 or 2 message that waits for its client.
+type item struct {
+	seq        uint64
+	topic      string
+	payload    []byte
+	properties []byte
+	ids        []uint32 // subscription identifiers
+	expiresMS  int64
+	packetID   uint16 // of a released message, for checking
+	qos        byte
+	retain     bool
+	released   bool
+}
+
+func (it *item) bytes() int { return len(it.topic) + len(it.payload) + len(it.properties) + 64 }
+
+func (s *Session) push(it item) {
+	if s.head > 32 && s.head*2 > len(s.waiting) {
+		n := copy(s.waiting, s.waiting[s.head:])
+		clear(s.waiting[n:])
+		s.waiting, s.head = s.waiting[:n], 0
+	}
+	s.waiting = append(s.waiting, it)
+	s.waitingBytes += it.bytes()
+}
+
+func (s *Session) peek() *item {
+	if s.head == len(s.waiting) {
+		return nil
+	}
+	return &s.waiting[s.head]
+}
+
+func (s *Session) pop() item {
+	it := s.waiting[s.head]
+	s.waiting[s.head] = item{}
+	s.head++
+	s.waitingBytes -= it.bytes()
+	if s.head == len(s.waiting) {
+		s.head = 0
+		if cap(s.waiting) > 256 {
+			s.waiting = nil
+		} else {
+			s.waiting = s.waiting[:0]
+		}
+	}
+	return it
+}
+
+func (s *Session) countWaiting() int { return len(s.waiting) - s.head }
+
+// forget drops what is in memory for the client; what a durable session has on
+// disk is read again.
+func (s *Session) forget() (lost int) {
+	lost = s.countWaiting()
+	s.waiting, s.head, s.waitingBytes = nil, 0, 0
+	if oldest, some := s.out.Oldest(); some {
+		s.done = oldest - 1
+		if !s.durable.Load() {
+			lost += s.out.InFlight()
+		}
+	} else {
+		s.done = max(s.done, s.sent)
+	}
+	s.out.Reset()
+	return lost
+}
+
+// unstore counts one message less on disk. The size of the one that left is not
+// known any more, so the bytes are kept as an average.
+func (s *Session) unstore() {
+	if s.stored == 0 {
+		return
+	}
+	s.storedBytes -= s.storedBytes / int64(s.stored)
+	s.stored--
+}
+
+// subscribe records a filter and reports whether it was there before.
+func (s *Session) subscribe(sub subscription) (replaced bool) {
+	for i := range s.subs {
+		if s.subs[i].filter == sub.filter {
+			s.subs[i] = sub
+			return true
+		}
+	}
+	s.subs = append(s.subs, sub)
+	return false
+}
+
+func (s *Session) subscribed(filter string) bool {
+	for i := range s.subs {
+		if s.subs[i].filter == filter {
+			return true
+		}
+	}
+	return false
+}
+
+func (s *Session) unsubscribe(filter string) (existed bool) {
+	for i := range s.subs {
+		if s.subs[i].filter == filter {
+			last := len(s.subs) - 1
+			s.subs[i] = s.subs[last]
+			s.subs[last] = subscription{}
+			s.subs = s.subs[:last]
+			return true
+		}
+	}
+	return false
+}

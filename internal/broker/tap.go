@@ -1,0 +1,140 @@
+package broker
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// Traffic is one packet as a tap sees it.
+type Traffic struct {
+	AtMS       int64
+	Key        string
+	FromServer bool
+	Version    mqtt.Version
+	Frame      []byte // a CONNECT comes without its password
+	Missed     int    // packets left out before this one because the watcher was too slow
+}
+
+// Tap watches the packets of one session, or of all. It never slows a client
+// down: what its reader does not take in time is left out and counted.
+type Tap struct {
+	key    string // "" all
+	b      *Broker
+	out    chan Traffic
+	missed atomic.Int64
+	once   sync.Once
+}
+
+// tapDepth is how many packets wait for the reader of a tap.
+const tapDepth = 1024
+
+// NewTap starts to watch the session with the given key, connected or not, or
+// every session if key is empty.
+func (b *Broker) NewTap(key string) *Tap {
+	t := &Tap{key: key, b: b, out: make(chan Traffic, tapDepth)}
+	b.tapMu.Lock()
+	b.taps = append(b.taps, t)
+	b.tapCount.Store(int32(len(b.taps)))
+	b.tapMu.Unlock()
+	b.retap()
+	return t
+}
+
+// C is where the packets come.
+func (t *Tap) C() <-chan Traffic { return t.out }
+
+// Close ends the watching. The channel is not closed.
+func (t *Tap) Close() {
+	t.once.Do(func() {
+		b := t.b
+		b.tapMu.Lock()
+		for i := range b.taps {
+			if b.taps[i] == t {
+				b.taps = append(b.taps[:i:i], b.taps[i+1:]...)
+				break
+			}
+		}
+		b.tapCount.Store(int32(len(b.taps)))
+		b.tapMu.Unlock()
+		b.retap()
+	})
+}
+
+// retap tells every connection which tap it has.
+func (b *Broker) retap() {
+	for _, l := range b.loops {
+		l.t.Post(task{func() {
+			for c := l.clients; c != nil; c = c.next {
+				if c.session != nil {
+					c.tap = b.tapFor(c.session.key)
+				}
+			}
+		}})
+	}
+}
+
+// tapFor gives the taps that watch a session as one, or nil.
+func (b *Broker) tapFor(key string) *Tap {
+	if b.tapCount.Load() == 0 {
+		return nil
+	}
+	b.tapMu.Lock()
+	defer b.tapMu.Unlock()
+	for _, t := range b.taps {
+		if t.key == "" || t.key == key {
+			return t
+		}
+	}
+	return nil
+}
+
+// emit passes packets on to every tap of the client's session.
+func (t *Tap) emit(c *client, fromServer bool, packets []byte) {
+	b := c.loop.b
+	for len(packets) > 0 {
+		f, n, err := mqtt.SplitTolerant(packets, 0, mqtt.TolerateDevices)
+		if err != nil || n == 0 {
+			return
+		}
+		packets = packets[n:]
+		b.tapMu.Lock()
+		for _, t := range b.taps {
+			if t.key == "" || t.key == c.session.key {
+				t.pass(Traffic{AtMS: c.loop.nowMS(), Key: c.session.key, FromServer: fromServer, Version: c.version, Frame: f.Raw})
+			}
+		}
+		b.tapMu.Unlock()
+	}
+}
+
+func (t *Tap) pass(p Traffic) {
+	p.Frame = append([]byte(nil), p.Frame...)
+	p.Missed = int(t.missed.Swap(0))
+	select {
+	case t.out <- p:
+	default:
+		t.missed.Add(int64(p.Missed) + 1)
+	}
+}
+
+// emitConnect passes the CONNECT on with its password blanked.
+func (t *Tap) emitConnect(c *client, p *mqtt.Connect) {
+	shown := *p
+	if shown.HasPassword {
+		shown.Password = blank(len(p.Password))
+	}
+	t.emit(c, false, shown.Append(nil))
+}
+
+func blank(n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = '*'
+	}
+	return b
+}
+
+var _ transport.Task = task{}

@@ -1,0 +1,237 @@
+// Package config is what linkstead can be told: one documented structure with
+// defaults, filled from a TOML file, the environment and flags, in that order.
+// An unknown key, an unreadable file or a value out of range stops the start
+// with the place of the mistake (design: fail closed).
+package config
+
+import (
+	"fmt"
+	"net"
+	"strings"
+	"time"
+)
+
+// Config is the configuration of a server. The toml name of a field is its key
+// in the file; the environment variable is LINKSTEAD_ and the path of keys in
+// upper case, joined by underscores.
+type Config struct {
+	// Data is the directory that holds everything the server stores. It is made
+	// with mode 0700 if it is missing.
+	Data string `toml:"data" env:"DATA"`
+	// Listen are the addresses for devices and MQTT clients. Each takes plain
+	// MQTT, TLS and WebSocket, told apart by the first byte.
+	Listen []string `toml:"listen" env:"LISTEN"`
+	// Admin is the address of the admin API. Anything but a loopback address has
+	// to be allowed with admin_remote.
+	Admin string `toml:"admin" env:"ADMIN"`
+	// AdminRemote allows Admin to be reached from other machines.
+	AdminRemote bool `toml:"admin_remote" env:"ADMIN_REMOTE"`
+	// Durability says what an acknowledgement means: "disk": it is fsynced and
+	// survives a power cut; "os": it is handed to the operating system and
+	// survives a killed process; "memory": it is accepted. Only "disk" is durable.
+	Durability string `toml:"durability" env:"DURABILITY"`
+	// Loops is the number of event loops; 0 is one per core.
+	Loops int `toml:"loops" env:"LOOPS"`
+
+	TLS     TLS     `toml:"tls" envPrefix:"TLS_"`
+	Log     Log     `toml:"log" envPrefix:"LOG_"`
+	Limits  Limits  `toml:"limits" envPrefix:"LIMITS_"`
+	Device  Device  `toml:"device" envPrefix:"DEVICE_"`
+	History History `toml:"history" envPrefix:"HISTORY_"`
+}
+
+// TLS configures encrypted connections.
+type TLS struct {
+	// Cert and Key are PEM files of the server's own certificate. Without them a
+	// certificate authority and a certificate are made in the data directory.
+	Cert string `toml:"cert" env:"CERT"`
+	Key  string `toml:"key" env:"KEY"`
+	// Hosts are the names and addresses in the certificate that is made.
+	Hosts []string `toml:"hosts" env:"HOSTS"`
+	// MinVersion is the oldest version accepted: "1.0", "1.1", "1.2" or "1.3".
+	MinVersion string `toml:"min_version" env:"MIN_VERSION"`
+}
+
+// Log configures the log on standard error.
+type Log struct {
+	// Level is "debug", "info", "warn" or "error".
+	Level string `toml:"level" env:"LEVEL"`
+	// Format is "text" or "json".
+	Format string `toml:"format" env:"FORMAT"`
+}
+
+// Limits bound what clients can cost.
+type Limits struct {
+	// Connections is the most open connections; 0 is what the system allows.
+	Connections int `toml:"connections" env:"CONNECTIONS"`
+	// Opening is the most connections that have not logged in; the oldest gives
+	// way to a new one.
+	Opening int `toml:"opening" env:"OPENING"`
+	// OpeningTimeout is how long a connection may take to log in.
+	OpeningTimeout Duration `toml:"opening_timeout" env:"OPENING_TIMEOUT"`
+	// OpeningBytes is the largest CONNECT packet.
+	OpeningBytes int `toml:"opening_bytes" env:"OPENING_BYTES"`
+	// Packet is the largest packet of an application, in bytes.
+	Packet int `toml:"packet" env:"PACKET"`
+	// Queued is the most messages that wait for one application.
+	Queued int `toml:"queued" env:"QUEUED"`
+	// QueuedBytes is the most bytes that wait for one application.
+	QueuedBytes int `toml:"queued_bytes" env:"QUEUED_BYTES"`
+	// MessageExpiry is how long a message waits for a client that is away.
+	MessageExpiry Duration `toml:"message_expiry" env:"MESSAGE_EXPIRY"`
+	// SessionExpiry is how long an application's session outlives its
+	// connection.
+	SessionExpiry Duration `toml:"session_expiry" env:"SESSION_EXPIRY"`
+}
+
+// Device configures how devices are treated.
+type Device struct {
+	// Strict reproduces the cloud's refusals: keep-alive outside 30 to 1200
+	// seconds, and its limits, so that firmware can be tested against them.
+	Strict bool `toml:"strict" env:"STRICT"`
+	// Packet is the largest packet of a device, in bytes.
+	Packet int `toml:"packet" env:"PACKET"`
+	// Subscriptions is the most filters of one device.
+	Subscriptions int `toml:"subscriptions" env:"SUBSCRIPTIONS"`
+	// Queued is the most messages that wait for one device.
+	Queued int `toml:"queued" env:"QUEUED"`
+	// CallTimeout is how long the reply to a property set or a service call is
+	// awaited.
+	CallTimeout Duration `toml:"call_timeout" env:"CALL_TIMEOUT"`
+	// Pace is the gap between packets to a device in its first seconds, so that
+	// hand-written clients see them one by one; 0 switches it off.
+	Pace Duration `toml:"pace" env:"PACE"`
+	// Settle is how long after login the first unasked message is sent.
+	Settle Duration `toml:"settle" env:"SETTLE"`
+}
+
+// History configures what is kept of devices' data.
+type History struct {
+	// Retention is how long properties and events are kept.
+	Retention Duration `toml:"retention" env:"RETENTION"`
+}
+
+// Duration is a time.Duration written as "90s", "15m", "7d" or "36h30m".
+type Duration time.Duration
+
+// UnmarshalText reads a duration; "d" stands for 24 hours.
+func (d *Duration) UnmarshalText(b []byte) error {
+	s := string(b)
+	var days time.Duration
+	if head, rest, ok := strings.Cut(s, "d"); ok {
+		var n int
+		if _, err := fmt.Sscanf(head, "%d", &n); err != nil || fmt.Sprint(n) != head || n < 0 || n > 36500 {
+			return fmt.Errorf("%q is not a duration; write for example 90s, 15m or 7d", s)
+		}
+		if days = time.Duration(n) * 24 * time.Hour; rest == "" {
+			*d = Duration(days)
+			return nil
+		}
+		s = rest
+	}
+	v, err := time.ParseDuration(s)
+	if err != nil || v < 0 {
+		return fmt.Errorf("%q is not a duration; write for example 90s, 15m or 7d", string(b))
+	}
+	*d = Duration(days + v)
+	return nil
+}
+
+// MarshalText writes whole days as "7d" and everything else as Go does.
+func (d Duration) MarshalText() ([]byte, error) {
+	v := time.Duration(d)
+	if v >= 24*time.Hour && v%(24*time.Hour) == 0 {
+		return fmt.Appendf(nil, "%dd", v/(24*time.Hour)), nil
+	}
+	return []byte(v.String()), nil
+}
+
+// String is MarshalText as a string.
+func (d Duration) String() string { b, _ := d.MarshalText(); return string(b) }
+
+// Default is the configuration of a server that was told nothing.
+func Default() Config {
+	return Config{
+		Data:       "linkstead-data",
+		Listen:     []string{":1883"},
+		Admin:      "127.0.0.1:8080",
+		Durability: "disk",
+		TLS:        TLS{MinVersion: "1.2"},
+		Log:        Log{Level: "info", Format: "text"},
+		Limits: Limits{
+			Opening:        5000,
+			OpeningTimeout: Duration(10 * time.Second),
+			OpeningBytes:   16 << 10,
+			Packet:         1 << 20,
+			Queued:         100_000,
+			QueuedBytes:    64 << 20,
+			MessageExpiry:  Duration(7 * 24 * time.Hour),
+			SessionExpiry:  Duration(30 * 24 * time.Hour),
+		},
+		Device: Device{
+			Packet:        256<<10 + 1024,
+			Subscriptions: 100,
+			Queued:        10_000,
+			CallTimeout:   Duration(8 * time.Second),
+			Pace:          Duration(30 * time.Millisecond),
+			Settle:        Duration(300 * time.Millisecond),
+		},
+		History: History{Retention: Duration(30 * 24 * time.Hour)},
+	}
+}
+
+// Validate reports everything that cannot work, by key.
+func (c *Config) Validate() error {
+	var bad []string
+	check := func(ok bool, key, want string) {
+		if !ok {
+			bad = append(bad, key+": "+want)
+		}
+	}
+	check(c.Data != "", "data", "must name a directory")
+	check(len(c.Listen) > 0, "listen", "must name at least one address, such as \":1883\"")
+	for _, a := range c.Listen {
+		_, _, err := net.SplitHostPort(a)
+		check(err == nil || strings.HasPrefix(a, "unix:"), "listen", fmt.Sprintf("%q is not host:port or unix:path", a))
+	}
+	host, _, err := net.SplitHostPort(c.Admin)
+	check(err == nil, "admin", fmt.Sprintf("%q is not host:port", c.Admin))
+	if err == nil && !c.AdminRemote {
+		ip := net.ParseIP(host)
+		check(host == "localhost" || ip != nil && ip.IsLoopback(), "admin",
+			fmt.Sprintf("%q can be reached from other machines; set admin_remote = true if that is meant", c.Admin))
+	}
+	switch c.Durability {
+	case "disk", "os", "memory":
+	default:
+		check(false, "durability", fmt.Sprintf("%q is not disk, os or memory", c.Durability))
+	}
+	switch c.TLS.MinVersion {
+	case "1.0", "1.1", "1.2", "1.3":
+	default:
+		check(false, "tls.min_version", fmt.Sprintf("%q is not 1.0, 1.1, 1.2 or 1.3", c.TLS.MinVersion))
+	}
+	check((c.TLS.Cert == "") == (c.TLS.Key == ""), "tls", "cert and key go together")
+	switch c.Log.Level {
+	case "debug", "info", "warn", "error":
+	default:
+		check(false, "log.level", fmt.Sprintf("%q is not debug, info, warn or error", c.Log.Level))
+	}
+	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", fmt.Sprintf("%q is not text or json", c.Log.Format))
+	check(c.Loops >= 0 && c.Loops <= 1024, "loops", "must be 0 to 1024")
+	check(c.Limits.Connections >= 0, "limits.connections", "must not be negative")
+	check(c.Limits.Opening > 0, "limits.opening", "must be at least 1")
+	check(c.Limits.OpeningTimeout > 0, "limits.opening_timeout", "must be more than 0")
+	check(c.Limits.OpeningBytes >= 256 && c.Limits.OpeningBytes <= 1<<20, "limits.opening_bytes", "must be 256 to 1048576")
+	check(c.Limits.Packet >= 128 && c.Limits.Packet <= 268_435_460, "limits.packet", "must be 128 to 268435460")
+	check(c.Limits.Queued > 0 && c.Limits.QueuedBytes > 0, "limits.queued", "and limits.queued_bytes must be at least 1")
+	check(c.Device.Packet >= 128 && c.Device.Packet <= 268_435_460, "device.packet", "must be 128 to 268435460")
+	check(c.Device.Subscriptions > 0, "device.subscriptions", "must be at least 1")
+	check(c.Device.Queued > 0, "device.queued", "must be at least 1")
+	check(c.Device.CallTimeout > 0, "device.call_timeout", "must be more than 0")
+	check(c.History.Retention > 0, "history.retention", "must be more than 0")
+	if len(bad) > 0 {
+		return fmt.Errorf("the configuration is wrong:\n  %s", strings.Join(bad, "\n  "))
+	}
+	return nil
+}
