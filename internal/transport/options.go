@@ -16,6 +16,10 @@ type Options struct {
 	// Loops is the number of event loops. Default: GOMAXPROCS.
 	Loops int
 
+	// Prepare is called with the loops before they run and before the first
+	// connection is accepted; an error of its ends Listen. It may post tasks.
+	Prepare func(loops []*Loop) error
+
 	// Listeners are the addresses; all of them take all kinds of connection.
 	Listeners []Listener
 

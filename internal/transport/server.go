@@ -66,6 +66,15 @@ func Listen(o Options) (*Server, error) {
 		l.driver = d
 		s.loops = append(s.loops, l)
 	}
+	if o.Prepare != nil {
+		if err := o.Prepare(s.loops); err != nil {
+			s.closeListeners()
+			for _, l := range s.loops {
+				l.driver.release()
+			}
+			return nil, err
+		}
+	}
 	for _, l := range s.loops {
 		s.running.Go(l.run)
 	}
