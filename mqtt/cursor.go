@@ -152,8 +152,11 @@ func (c *cursor) checkText(s []byte, at int, field string) {
 // topicName reads a topic name: a string of at least one character without
 // wildcards.
 func (c *cursor) topicName(field string) []byte {
-	s := c.text(field)
-	if c.err == nil {
+	s := c.binary(field)
+	if c.err != nil || plainTopic(s) {
+		return s
+	}
+	if c.checkText(s, c.pos-len(s), field); c.err == nil {
 		if i, reason, clause := badTopicName(s); i >= 0 {
 			c.fail(c.pos-len(s)+i, field, clause, TopicNameInvalid, reason)
 		}
@@ -164,8 +167,11 @@ func (c *cursor) topicName(field string) []byte {
 // topicFilter reads a topic filter and checks where its wildcards stand.
 func (c *cursor) topicFilter() []byte {
 	const field = "topic filter"
-	s := c.text(field)
-	if c.err == nil {
+	s := c.binary(field)
+	if c.err != nil || plainTopic(s) && s[0] != '$' {
+		return s
+	}
+	if c.checkText(s, c.pos-len(s), field); c.err == nil {
 		if i, reason, clause := badTopicFilter(s, c.v); i >= 0 {
 			c.fail(c.pos-len(s)+i, field, clause, TopicFilterInvalid, reason)
 		}

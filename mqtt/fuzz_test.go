@@ -126,11 +126,14 @@ func checkError(t *testing.T, err error, data []byte) {
 // FuzzProperties checks that look-ups in a block nobody has validated stay
 // inside of it, and that what passes validation is found by them.
 func FuzzProperties(f *testing.F) {
-	seedFuzz(f, func(v *vector) {
-		for i := range v.bytes {
-			f.Add(v.bytes[i:], uint8(v.bytes[0]>>4))
-		}
-	})
+	var all Properties
+	for id := range maxPropertyID + 1 {
+		p := appendProperty(nil, Property{ID: id, Number: 1, Name: []byte("n"), Value: []byte("value")})
+		f.Add([]byte(p), uint8(CONNACK))
+		f.Add([]byte(p[:max(0, len(p)-1)]), uint8(PUBLISH))
+		all = append(all, p...)
+	}
+	f.Add([]byte(all), uint8(CONNECT))
 	f.Fuzz(func(t *testing.T, data []byte, kind uint8) {
 		p := Properties(bytes.Clone(data)[:len(data):len(data)])
 		size := 0

@@ -50,20 +50,27 @@ func plainTopic(b []byte) bool {
 		}
 		return len(b) > 0
 	}
-	// '#' and '+' differ in one bit, so one comparison finds both. While no
-	// byte has its high bit set, subtracting 1 from each sets one exactly
-	// where a byte is zero (or right after such a byte, which is as bad).
-	const plus = '+' * lowBits
-	var bad uint64
-	i := 0
-	for ; i+8 <= len(b); i += 8 {
-		w := binary.LittleEndian.Uint64(b[i:])
-		bad |= w | (w - lowBits) | ((w | 8*lowBits) ^ plus - lowBits)
+	// Sixteen bytes at a time, then the last eight, some of which may have
+	// been seen before, in place of a loop over the rest.
+	last := binary.LittleEndian.Uint64(b[len(b)-8:])
+	bad := oddBytes(last)
+	for len(b) >= 16 {
+		bad |= oddBytes(binary.LittleEndian.Uint64(b)) | oddBytes(binary.LittleEndian.Uint64(b[8:]))
+		b = b[16:]
 	}
-	// The last eight bytes, some of which have been seen, in place of a loop.
-	w := binary.LittleEndian.Uint64(b[len(b)-8:])
-	bad |= w | (w - lowBits) | ((w | 8*lowBits) ^ plus - lowBits)
+	if len(b) > 8 {
+		bad |= oddBytes(binary.LittleEndian.Uint64(b))
+	}
 	return bad&highBits == 0
+}
+
+// oddBytes returns a word with some high bit set if a byte of w is zero, a
+// wildcard or not ASCII. '#' and '+' differ in one bit, so one comparison
+// finds both. While no byte has its high bit set, subtracting 1 from each
+// sets one exactly where a byte is zero, or right after one, which is as bad.
+func oddBytes(w uint64) uint64 {
+	const plus = '+' * lowBits
+	return w | (w - lowBits) | (((w | 8*lowBits) ^ plus) - lowBits)
 }
 
 // badText returns the position of the first byte that makes b no valid
