@@ -78,6 +78,9 @@ type Note struct {
 type Explanation struct {
 	// Raw is the packet: a view of the bytes given, as many as were taken.
 	Raw []byte
+	// Start is where Raw begins in the bytes given to ExplainAll, or in the
+	// frame of a dump.
+	Start int
 	// Name is the packet type in the words of the standard ("CONNECT"), or
 	// "not MQTT", or "nothing" for no bytes at all.
 	Name string

@@ -37,7 +37,7 @@ func (w *explainWalk) connack() {
 		w.properties(CONNACK, false)
 		return
 	}
-	w.trailing("MQTT 3.1.1 §3.2", "a CONNACK of MQTT 3.1.1 has two bytes after its fixed header")
+	w.trailing("", "a CONNACK of MQTT 3.1.1 has two bytes after its fixed header")
 }
 
 // ack annotates the body of a PUBACK, PUBREC, PUBREL or PUBCOMP.
@@ -47,7 +47,7 @@ func (w *explainWalk) ack() {
 		return
 	}
 	if w.v != V5 {
-		w.trailing("MQTT 3.1.1 §3.4", fmt.Sprintf("a %s of MQTT 3.1.1 is the packet identifier and no more", t))
+		w.trailing("", fmt.Sprintf("a %s of MQTT 3.1.1 is the packet identifier and no more", t))
 		return
 	}
 	clause := map[Type]string{PUBACK: "MQTT-3.4.2-1", PUBREC: "MQTT-3.5.2-1", PUBREL: "MQTT-3.6.2-1", PUBCOMP: "MQTT-3.7.2-1"}[t]
@@ -57,7 +57,7 @@ func (w *explainWalk) ack() {
 // disconnect annotates the body of a DISCONNECT.
 func (w *explainWalk) disconnect() {
 	if w.v != V5 {
-		w.trailing("MQTT 3.1.1 §3.14", "a DISCONNECT of MQTT 3.1.1 has no body")
+		w.trailing("", "a DISCONNECT of MQTT 3.1.1 has no body")
 		return
 	}
 	w.reasonAndProperties(DISCONNECT, "MQTT-3.14.2-1")
@@ -76,7 +76,7 @@ func (w *explainWalk) reasonAndProperties(t Type, clause string) {
 	w.reason(i, t, c, clause)
 	if w.left() > 0 {
 		w.properties(t, false)
-		w.trailing("MQTT 5.0 §2.1.4", "")
+		w.trailing("", "")
 	}
 }
 
@@ -85,7 +85,13 @@ func (w *explainWalk) reason(i int, t Type, c byte, clause string) {
 	if t == DISCONNECT && c == 0 {
 		w.notes[i].Value = "normal disconnection"
 	}
-	if !ReasonCode(c).AllowedIn(t) {
-		w.fail(i, clause, fmt.Sprintf("%02X (%s) is no reason code of a %s", c, ReasonCode(c), t), "")
+	if ReasonCode(c).AllowedIn(t) {
+		return
 	}
+	problem, expected := fmt.Sprintf("%02X is no reason code of %s", c, explainNamed(t)), ""
+	if t == CONNACK && c <= byte(ReturnNotAuthorized) {
+		w.notes[i].Value = ReasonCode(c).ReturnText() + " in MQTT 3.1.1"
+		expected = fmt.Sprintf("%02X, which says so in MQTT 5.0", byte(FromReturnCode(ReasonCode(c))))
+	}
+	w.fail(i, clause, problem, expected)
 }

@@ -40,7 +40,7 @@ func (w *explainWalk) aliyunClientID(i int, id []byte) {
 	}
 	w.aliyun = true
 	last := strings.LastIndexByte(s, '|')
-	w.detail(i, "client id prefix: %q (this part is signed)", s[:bar])
+	w.detail(i, "client id prefix: \"%s\" (this part is signed)", explainClip(s[:bar]))
 	params := s[bar+1:]
 	if last > bar {
 		params = s[bar+1 : last]
@@ -48,7 +48,17 @@ func (w *explainWalk) aliyunClientID(i int, id []byte) {
 			w.raise(i, SeverityWarning, off+last+1, "", fmt.Sprintf("%s after the closing bar", explainBytes(len(s)-1-last)), "the closing bar at the end")
 		}
 	} else {
-		w.raise(i, SeverityWarning, off+len(id), "", "the closing bar | is missing", s[:bar]+"|…|")
+		at := off + len(id)
+		problem, expected := "the closing bar | is missing", explainClip(s[:bar])+"|…|"
+		if at == w.pos && w.left() > 0 && w.b[at] == '|' && len(id) < MaxStringLength {
+			n := len(id) + 1
+			problem = "the closing bar stands right after it: the length is one too small"
+			expected = fmt.Sprintf("length %02X %02X (%d)", n>>8, n&0xff, n)
+		}
+		w.raise(i, SeverityWarning, at, "", problem, expected)
+		if w.guard {
+			return // the password may be among what is taken for parameters
+		}
 	}
 	seen := map[string]bool{}
 	for n, p := range strings.Split(params, ",") {
@@ -158,7 +168,7 @@ func (w *explainWalk) password(i int, p []byte) {
 	for k, c := range p {
 		if !explainHexDigit(c) {
 			problem := fmt.Sprintf("the password of a %s login is hex digits", w.signMethod)
-			if k == 0 && explainHasPrefix(p, "clientId") {
+			if explainHasPrefix(p, "clientId") {
 				problem += "; this is the text to be signed, not the signature"
 			} else if len(p)*2 == want {
 				problem += "; are these the bytes of the digest, not their hex digits?"

@@ -45,6 +45,7 @@ func (w *explainWalk) connect() {
 		if !ok {
 			return
 		}
+		w.hideDigests(w.notes[pi].Offset, w.pos)
 		if w.guard {
 			w.hide(w.notes[pi].Offset, w.pos)
 		}
@@ -100,6 +101,16 @@ func explainStringsFit(b []byte) int {
 }
 
 func (w *explainWalk) protocolName() (string, bool) {
+	for _, name := range []string{"MQTT", "MQIsdp"} {
+		if explainHasPrefix(w.b[w.pos:], name) {
+			i := w.add(0, "protocol name length", "missing")
+			length := FormatHex([]byte{0, byte(len(name))})
+			w.fail(i, w.clause("MQTT 3.1.1 §3.1.2.1", "MQTT 5.0 §3.1.2.1"), fmt.Sprintf("the text %q begins without its two length bytes", name),
+				length+" before it, and a remaining length 2 higher")
+			w.add(len(name), "protocol name", `"`+name+`"`)
+			return name, true
+		}
+	}
 	s, i, ok := w.text("protocol name", "")
 	if !ok {
 		return "", false

@@ -14,7 +14,7 @@ func (w *explainWalk) first() {
 		w.publishFlags(i)
 	case w.flags != explainFlags[t]:
 		right := w.typ<<4 | explainFlags[t]
-		problem := fmt.Sprintf("the lower four bits of a %s are %04b, here %04b", t, explainFlags[t], w.flags)
+		problem := fmt.Sprintf("the lower four bits of %s are %04b, here %04b", explainNamed(t), explainFlags[t], w.flags)
 		if (t == SUBSCRIBE || t == UNSUBSCRIBE) && w.flags == 0 {
 			problem += "; several device libraries send this, and a strict server closes the connection"
 		}
@@ -41,7 +41,7 @@ func (w *explainWalk) checkDirection(i int, t Type) {
 	case w.o.Direction == FromServer:
 		switch t {
 		case CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ:
-			w.fail(i, w.clause("MQTT 3.1.1 §2.2.1", "MQTT 5.0 §2.1.2"), fmt.Sprintf("a server never sends a %s", t), "")
+			w.fail(i, w.clause("MQTT 3.1.1 §2.2.1", "MQTT 5.0 §2.1.2"), fmt.Sprintf("a server never sends %s", explainNamed(t)), "")
 		case DISCONNECT:
 			if w.v != V5 {
 				w.fail(i, "MQTT 3.1.1 §3.14", "a server sends DISCONNECT in MQTT 5.0 only; before, it closes the connection", "")
@@ -50,7 +50,7 @@ func (w *explainWalk) checkDirection(i int, t Type) {
 	case w.o.Direction == FromClient:
 		switch t {
 		case CONNACK, SUBACK, UNSUBACK, PINGRESP:
-			w.fail(i, w.clause("MQTT 3.1.1 §2.2.1", "MQTT 5.0 §2.1.2"), fmt.Sprintf("a client never sends a %s", t), "")
+			w.fail(i, w.clause("MQTT 3.1.1 §2.2.1", "MQTT 5.0 §2.1.2"), fmt.Sprintf("a client never sends %s", explainNamed(t)), "")
 		}
 	}
 }

@@ -116,17 +116,18 @@ func (w *explainWalk) hideIfConnect(from, to int) {
 func (w *explainWalk) checkProperty(i int, t Type, will bool, id PropertyID, number int64, seen *[maxPropertyID + 1]bool) {
 	rule := &propertyRules[id]
 	section := "MQTT 5.0 §" + rule.section
+	value := w.notes[i].Offset + 1
 	switch {
 	case will && !id.AllowedInWill():
 		w.fail(i, "MQTT 5.0 §3.1.3.2", fmt.Sprintf("%s is no property of a will", rule.name), "")
 	case !will && !id.AllowedIn(t):
-		w.fail(i, "MQTT 5.0 §2.2.2.2", fmt.Sprintf("%s is no property of a %s", rule.name, t), "")
+		w.fail(i, "MQTT 5.0 §2.2.2.2", fmt.Sprintf("%s is no property of %s", rule.name, explainNamed(t)), "")
 	case id == PropSubscriptionIdentifier && t == PUBLISH && w.o.Direction == FromClient:
 		w.fail(i, "MQTT-3.3.4-6", "a client does not send a subscription identifier in a PUBLISH", "")
 	case rule.flag && number > 1:
-		w.fail(i, section, fmt.Sprintf("%s is 0 or 1, here %d", rule.name, number), "00 or 01")
+		w.raise(i, SeverityError, value, section, fmt.Sprintf("%s is 0 or 1, here %d", rule.name, number), "00 or 01")
 	case rule.nonZero && number == 0:
-		w.fail(i, section, fmt.Sprintf("%s must not be 0", rule.name), "")
+		w.raise(i, SeverityError, value, section, fmt.Sprintf("%s must not be 0", rule.name), "")
 	case seen[id] && id != PropUserProperty && !(id == PropSubscriptionIdentifier && t == PUBLISH):
 		w.fail(i, section, fmt.Sprintf("%s appears twice", rule.name), "")
 	}

@@ -58,7 +58,12 @@ func (w *explainWalk) publish() {
 	pi := w.add(len(payload), "payload", "")
 	w.notes[pi].Value = w.showPayload(from, len(w.b), payload)
 	if w.short > 0 {
-		return // a part of a payload says nothing
+		// A part of a payload says nothing, unless just the two bytes of a
+		// forgotten packet identifier are missing.
+		if w.short == 2 && id >= 0 && explainIsJSON(w.b[w.notes[id].Offset:]) {
+			w.forgottenID(id, "two bytes such as 00 01 between topic and payload")
+		}
+		return
 	}
 	w.checkPayload(ti, id, pi, topic, payload, qos)
 	if w.o.Payload != nil {
@@ -70,7 +75,7 @@ func (w *explainWalk) publish() {
 func (w *explainWalk) packetID(why string) (uint16, int, bool) {
 	id, i, ok := w.u16("packet identifier", why)
 	if ok && id == 0 {
-		w.fail(i, w.clause("MQTT-2.3.1-1", "MQTT-2.2.1-3"), "a packet identifier of 0: the identifier must not be 0; does the counter start at 0?", "00 01 to FF FF")
+		w.fail(i, w.clause("MQTT-2.3.1-1", "MQTT-2.2.1-3"), "a packet identifier must not be 0; does its counter start at 0?", "00 01 to FF FF")
 	}
 	return id, i, ok
 }
@@ -105,13 +110,7 @@ func (w *explainWalk) checkPayload(ti, id, pi int, topic, payload []byte, qos by
 	case w.json == explainValidJSON:
 		w.alinkMethod(pi, topic, payload)
 	case id >= 0 && w.v != V5 && explainIsText(w.b[w.notes[id].Offset:w.notes[id].Offset+2]) && (len(payload) == 0 || explainIsText(payload[:1]) || payload[0] >= 0x80):
-		// With the identifier forgotten, two bytes of text stand in its place.
-		from := w.notes[id].Offset
-		problem := fmt.Sprintf("these two bytes (%q) look like the start of the payload: is the packet identifier missing? A receiver takes them as the identifier and the payload loses two bytes", w.b[from:from+2])
-		if explainIsJSON(w.b[from:]) {
-			problem = fmt.Sprintf("these two bytes (%q) are the start of the payload, which is valid JSON with them: the packet identifier is missing. A receiver takes them as the identifier and the payload loses two bytes", w.b[from:from+2])
-		}
-		w.warn(id, problem, "two bytes such as 00 01 between topic and payload, and a remaining length 2 higher")
+		w.forgottenID(id, "two bytes such as 00 01 between topic and payload, and a remaining length 2 higher")
 	case qos == 0 && len(payload) > 2 && explainIsJSON(payload[2:]):
 		w.raise(pi, SeverityWarning, off, "MQTT-2.3.1-5", fmt.Sprintf("two bytes (%s) stand before the JSON text: QoS 0 has no packet identifier, so they become part of the payload", FormatHex(payload[:2])), "the payload right after the topic, or 32 as the first byte")
 	case len(payload) > 1 && payload[0] == 0 && w.v != V5 && explainIsJSON(payload[1:]):
@@ -127,6 +126,18 @@ func (w *explainWalk) checkPayload(ti, id, pi int, topic, payload []byte, qos by
 			w.warn(ti-1, "the payload seems to begin with the end of the topic", fmt.Sprintf("%02X %02X (%d)", n>>8, n&0xff, n))
 		}
 	}
+}
+
+// forgottenID raises a packet identifier whose two bytes seem to be text.
+func (w *explainWalk) forgottenID(id int, expected string) {
+	from := w.notes[id].Offset
+	const effect = "A receiver takes them as the identifier, and the payload loses them"
+	start := fmt.Sprintf("these two bytes (%s as text)", explainPrintable(w.b[from:from+2]))
+	if explainIsJSON(w.b[from:]) {
+		w.warn(id, start+" are the start of the payload, which is valid JSON with them: the packet identifier is missing. "+effect, expected)
+		return
+	}
+	w.warn(id, start+" look like the start of the payload: is the packet identifier missing? "+effect, expected)
 }
 
 func explainTopicText(b []byte) bool {

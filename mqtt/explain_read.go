@@ -1,6 +1,9 @@
 package mqtt
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // explainTries bounds how often one call looks for another remaining length
 // that makes sense of a packet: each look reads all bytes that are left, and
@@ -18,19 +21,35 @@ type explainBurst struct {
 // explainReading is one way to read a packet: where its body begins and ends,
 // and what its remaining length should have been.
 type explainReading struct {
-	head    int // bytes before the body
-	length  int // remaining length read from the bytes
-	end     int // first byte after the packet
-	short   int // bytes missing at the end
-	bad     bool
+	head    int    // bytes before the body
+	length  int    // remaining length read from the bytes
+	end     int    // first byte after the packet
+	short   int    // bytes missing at the end
+	bad     bool   // the bytes give no length, or another one
+	written int    // the length they give, -1 for none; of a bad one only
 	problem string // what is wrong with the remaining length
 	clause  string
 	right   bool // the problem names the right bytes
 }
 
+// value is what the note on the remaining length shows.
+func (r explainReading) value() string {
+	switch {
+	case r.bad && !r.right:
+		return "unreadable"
+	case r.bad && r.written >= 0:
+		return fmt.Sprintf("%d as written, %d meant", r.written, r.length)
+	case r.head == 1:
+		return fmt.Sprintf("missing, %d meant", r.length)
+	case r.bad:
+		return fmt.Sprintf("%d meant", r.length)
+	}
+	return fmt.Sprintf("%d", r.length)
+}
+
 func (u *explainBurst) all(b []byte) []Explanation {
 	var out []Explanation
-	for len(b) > 0 {
+	for start := 0; len(b) > 0; {
 		e := u.next(b)
 		if len(out) > 0 && !explainStarts(b) && (e.Missing > 0 || e.unsound()) {
 			e = u.garbage(b, "these bytes do not begin an MQTT packet", explainBelongs(out[len(out)-1].Raw, len(b)))
@@ -45,10 +64,9 @@ func (u *explainBurst) all(b []byte) []Explanation {
 				u.version = u.o.Version
 			}
 		}
+		e.Start = start
 		out = append(out, e)
-		if len(e.Raw) == 0 {
-			break
-		}
+		start += len(e.Raw)
 		b = b[len(e.Raw):]
 	}
 	return out
@@ -121,19 +139,19 @@ func (u *explainBurst) versionOr(v Version) Version {
 // declared is the packet as its own remaining length has it.
 func (u *explainBurst) declared(b []byte) explainReading {
 	v, n, ok := explainVarint(b[1:])
-	r := explainReading{head: 1 + n, length: v, end: len(b)}
 	section := "MQTT 3.1.1 §2.2.3"
 	if u.version == V5 {
 		section = "MQTT 5.0 §1.5.5"
 	}
+	r := explainReading{head: 1 + n, length: v, end: len(b), clause: section}
 	switch {
 	case !ok:
-		r.bad, r.clause = true, section
+		r.bad = true
 		r.problem = "four bytes with bit 7 set: a remaining length has at most four bytes, and bit 7 of the last is 0"
 	case n == 0:
 		r.head = len(b)
 		r.short = 1
-		r.bad, r.clause = true, section
+		r.bad = true
 		r.problem = "the bytes end inside the remaining length"
 		if len(b) == 1 {
 			r.problem = "the bytes end before the remaining length"
@@ -142,12 +160,10 @@ func (u *explainBurst) declared(b []byte) explainReading {
 		have := len(b) - r.head
 		r.short = r.head + v - len(b)
 		r.problem = fmt.Sprintf("says %d bytes follow, but only %d do: %d missing", v, have, r.short)
-		r.clause = section
 	default:
 		r.end = r.head + v
 		if short := explainVarintBytes(v); len(short) < n {
 			r.problem = fmt.Sprintf("%d is written in %d bytes, the shortest form has %d", v, n, len(short))
-			r.clause = section
 			if u.version == V5 {
 				r.clause = "MQTT-1.5.5-1"
 			}
@@ -164,7 +180,11 @@ func (u *explainBurst) relength(b []byte, declared explainReading, old *explainW
 		return nil
 	}
 	u.tries--
-	for _, r := range explainLengths(b, declared) {
+	lengths := explainLengths(b, declared)
+	if end := u.jsonEnd(b, declared); end > 0 {
+		lengths = append(lengths, explainLengths(b[:end], declared)...)
+	}
+	for _, r := range lengths {
 		w := u.walk(b, r)
 		if w.structural() > 0 {
 			continue
@@ -181,28 +201,46 @@ func (u *explainBurst) relength(b []byte, declared explainReading, old *explainW
 	return nil
 }
 
+// jsonEnd returns where the JSON text in a PUBLISH ends if another packet seems
+// to follow it, else 0.
+func (u *explainBurst) jsonEnd(b []byte, declared explainReading) int {
+	if Type(b[0]>>4) != PUBLISH || u.version == V5 || declared.bad {
+		return 0
+	}
+	at := declared.head
+	if at+2 > len(b) {
+		return 0
+	}
+	at += 2 + int(explainU16(b[at:]))
+	if b[0]&6 != 0 {
+		at += 2
+	}
+	if at >= len(b) || b[at] != '{' && b[at] != '[' {
+		return 0
+	}
+	n, _, _ := explainJSON(b[at:])
+	if end := at + n; end < len(b) && explainIsJSON(b[at:end]) && explainStarts(b[end:]) {
+		return end
+	}
+	return 0
+}
+
 // explainLengths returns the lengths b may have been meant to have, with the
 // mistake that leads to the bytes that are there.
 func explainLengths(b []byte, declared explainReading) []explainReading {
 	var out []explainReading
+	written := declared.length
+	if declared.bad {
+		written = -1
+	}
 	add := func(head int, cause string) {
 		n := len(b) - head
-		if n < 0 || head > len(b) {
-			return
-		}
-		problem := ""
-		switch {
-		case declared.bad:
-			problem = declared.problem
-		case declared.short > 0:
-			problem = declared.problem
-		default:
+		problem := declared.problem
+		if !declared.bad && declared.short == 0 {
 			problem = fmt.Sprintf("reads as %d, but %d bytes follow and belong to this packet", declared.length, n)
 		}
-		if cause != "" {
-			problem += "; " + cause
-		}
-		out = append(out, explainReading{head: head, length: n, end: len(b), problem: problem, clause: declared.clause, bad: true, right: true})
+		problem += "; " + cause
+		out = append(out, explainReading{head: head, length: n, end: len(b), problem: problem, clause: declared.clause, bad: true, written: written, right: true})
 	}
 	n1, n2 := len(b)-2, len(b)-3
 	if n1 >= 128 && int(b[1]) == n1 {
@@ -223,20 +261,25 @@ func explainLengths(b []byte, declared explainReading) []explainReading {
 			add(3, fmt.Sprintf("%d was written as a 16-bit number, high byte first, but a length holds seven bits per byte, low bits first", n2))
 		}
 	}
-	if declared.bad {
-		return out
+	if !declared.bad {
+		switch d := declared.length - (len(b) - declared.head); {
+		case d == 0:
+		case d == declared.head:
+			add(declared.head, fmt.Sprintf("%d is the size of the whole packet: the fixed header (%d bytes) does not count", declared.length, declared.head))
+		case d == -2:
+			add(declared.head, "two too few: the two length bytes of a string, and a packet identifier, count as well")
+		case d < 0:
+			add(declared.head, fmt.Sprintf("%d too few", -d))
+		default:
+			add(declared.head, "what is there is complete")
+		}
 	}
-	n := len(b) - declared.head
-	switch d := declared.length - n; {
-	case d == 0:
-	case d == declared.head:
-		add(declared.head, fmt.Sprintf("%d is the size of the whole packet: the fixed header (%d bytes) does not count", declared.length, declared.head))
-	case d == -2:
-		add(declared.head, "two too few: the two length bytes of a string, and a packet identifier, count as well")
-	case d < 0:
-		add(declared.head, fmt.Sprintf("%d too few", -d))
-	default:
-		add(declared.head, "what is there is complete")
+	switch Type(b[0] >> 4) {
+	case CONNECT, PUBLISH, SUBSCRIBE, UNSUBSCRIBE:
+		// Long enough for a body that reads well to be no accident.
+		n := len(b) - 1
+		out = append(out, explainReading{head: 1, length: n, end: len(b), clause: declared.clause, bad: true, right: true, written: -1,
+			problem: fmt.Sprintf("the remaining length is left out: the body (%s) begins right after the first byte", explainBytes(n))})
 	}
 	return out
 }
@@ -291,7 +334,7 @@ func (u *explainBurst) start(b []byte, r explainReading, v Version) *explainWalk
 // packet annotates the whole packet.
 func (w *explainWalk) packet(r explainReading) {
 	w.first()
-	i := w.add(r.head-1, "remaining length", fmt.Sprintf("%d", r.length))
+	i := w.add(r.head-1, "remaining length", r.value())
 	if r.problem != "" {
 		expected := ""
 		if len(w.b) >= r.head && (r.right || r.short > 0 && !r.bad) {
@@ -302,9 +345,6 @@ func (w *explainWalk) packet(r explainReading) {
 			}
 		}
 		w.fail(i, r.clause, r.problem, expected)
-		if r.bad && !r.right {
-			w.notes[i].Value = "unreadable"
-		}
 	}
 	if r.bad && !r.right {
 		w.lost = true
@@ -316,7 +356,7 @@ func (w *explainWalk) packet(r explainReading) {
 	}
 	w.body()
 	if w.left() > 0 {
-		w.trailing(w.clause("MQTT 3.1.1 §2.2.3", "MQTT 5.0 §2.1.4"), "")
+		w.trailing("", "")
 	}
 }
 
@@ -339,7 +379,7 @@ func (w *explainWalk) body() {
 	case UNSUBACK:
 		w.unsuback()
 	case PINGREQ, PINGRESP:
-		w.trailing(w.clause("MQTT 3.1.1 §3.12", "MQTT 5.0 §3.12"), "a ping has no body")
+		w.trailing("", "a ping has no body")
 	case DISCONNECT:
 		w.disconnect()
 	case AUTH:
@@ -348,9 +388,19 @@ func (w *explainWalk) body() {
 }
 
 // broken reports whether the fields of the packet may not be where they seem.
-func (w *explainWalk) broken() bool { return w.lost || w.structural() > 0 }
+func (w *explainWalk) broken() bool {
+	if w.lost {
+		return true
+	}
+	for i, n := range w.notes {
+		if i > 1 && n.Severity == SeverityError && strings.HasSuffix(n.Field, "length") {
+			return true
+		}
+	}
+	return false
+}
 
-// structural counts the errors that leave it open where fields begin.
+// structural counts the errors in the body.
 func (w *explainWalk) structural() int {
 	n := 0
 	for i := range w.notes {
@@ -408,30 +458,36 @@ func explainStarts(b []byte) bool {
 	if !ok {
 		return false
 	}
+	body := b[min(1+n, len(b)):]
+	if n == 0 {
+		body = nil
+	}
 	switch t {
-	case 0, AUTH:
-		return t == AUTH && flags == 0 && v < 1024
+	case 0:
+		return false
+	case CONNECT:
+		return flags == 0 && (n == 0 || v >= 10)
+	case CONNACK:
+		return flags == 0 && v >= 2 && (len(body) == 0 || body[0] <= 1)
 	case PUBLISH:
 		if flags&6 == 6 || n > 0 && v < 2 {
 			return false
 		}
-		if body := b[min(1+n, len(b)):]; n > 0 && len(body) >= 2 {
-			topic := int(explainU16(body))
-			return topic+2 <= v && explainIsText(body[2:min(2+topic, len(body))])
+		if len(body) < 2 {
+			return true
 		}
-		return true
-	case PUBREL:
-		return flags == 2 && v >= 2 && v < 1024
+		topic := int(explainU16(body))
+		return topic+2 <= v && (topic == 0 || explainIsText(body[2:min(2+topic, len(body))]))
 	case SUBSCRIBE, UNSUBSCRIBE:
 		return flags == 2 || flags == 0
 	case PINGREQ, PINGRESP:
 		return flags == 0 && v == 0
-	case DISCONNECT:
-		return flags == 0 && v < 1024
-	case CONNECT:
-		return flags == 0 && (n == 0 || v >= 10)
+	case SUBACK, UNSUBACK:
+		return flags == 0 && v >= 2
+	case DISCONNECT, AUTH:
+		return flags == 0 && (v == 0 || len(body) == 0 || ReasonCode(body[0]).AllowedIn(t))
 	}
-	return flags == 0 && v >= 2
+	return flags == explainFlags[t] && (v == 2 || v > 2 && (len(body) < 3 || ReasonCode(body[2]).AllowedIn(t)))
 }
 
 // explainForeign recognises what is often taken for MQTT.

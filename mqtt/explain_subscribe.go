@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// explainTailKind is what stands after each filter of a list.
+// How many bytes stand after each filter of a list.
 const (
 	explainBareFilters  = 0 // UNSUBSCRIBE: filters only
 	explainFilterAndQoS = 1 // SUBSCRIBE: one byte after each filter
@@ -60,10 +60,14 @@ func (w *explainWalk) unsubscribe() {
 // are.
 func (w *explainWalk) filterHead(tail int) bool {
 	body := w.b[w.pos:]
-	if len(body) >= 4 && w.short == 0 && !explainFiltersFit(body[2:], tail) && explainFiltersFit(body, tail) {
+	if len(body) >= 4 && (w.short == 0 || w.short == 2) && !explainFiltersFit(body[2:], tail) && explainFiltersFit(body, tail) {
+		expected := "two bytes such as 00 0A"
+		if w.short == 0 {
+			expected += ", and a remaining length 2 higher"
+		}
 		i := w.add(0, "packet identifier", "")
 		w.fail(i, w.clause("MQTT-2.3.1-1", "MQTT-2.2.1-3"), fmt.Sprintf("the packet identifier is missing: the next two bytes (%s) are the length of the topic that follows them", FormatHex(body[:2])),
-			"two bytes such as 00 0A, and a remaining length 2 higher")
+			expected)
 		if w.v == V5 {
 			w.lost = true
 			w.rest("filters", "")
@@ -203,6 +207,7 @@ func (w *explainWalk) suback() {
 	for n := 1; w.left() > 0; n++ {
 		c, i, _ := w.u8(fmt.Sprintf("return code %d", n), "")
 		if w.v == V5 {
+			w.notes[i].Field = fmt.Sprintf("reason code %d", n)
 			w.notes[i].Value = ReasonCode(c).String()
 			if c == 0 {
 				w.notes[i].Value = "granted QoS 0"

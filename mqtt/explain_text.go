@@ -47,7 +47,11 @@ func (e Explanation) headline() string {
 	if d := e.Direction.String(); d != "" {
 		about = append(about, d)
 	}
-	about = append(about, explainBytes(len(e.Raw)))
+	size := explainBytes(len(e.Raw))
+	if e.Start > 0 {
+		size += fmt.Sprintf(" from byte %d on", e.Start)
+	}
+	about = append(about, size)
 	if e.Missing > 0 {
 		about = append(about, fmt.Sprintf("%d missing", e.Missing))
 	}
@@ -164,8 +168,8 @@ func explainHidden(secret []explainSpan, p int) bool {
 	return false
 }
 
-// explainWrap breaks s into rows of at most width characters, at blanks if
-// words is set.
+// explainWrap breaks s into rows of at most width characters: at the last
+// blank if words is set, else at a blank near the end of the row only.
 func explainWrap(s string, width int, words bool) []string {
 	var rows []string
 	for utf8.RuneCountInString(s) > width {
@@ -181,7 +185,7 @@ func explainWrap(s string, width int, words bool) []string {
 			}
 			n++
 		}
-		if words && blank > 0 {
+		if blank > 0 && (words || blank >= cut-width/4) {
 			rows = append(rows, s[:blank])
 			s = s[blank+1:]
 			continue

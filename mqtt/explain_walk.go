@@ -109,7 +109,12 @@ func (w *explainWalk) cut(field string, need int, why string) {
 	if why != "" {
 		problem += "; " + why
 	}
-	w.fail(i, "", problem, "")
+	w.fail(i, w.section(), problem, "")
+}
+
+// section is where the standard describes the packet: type n in section 3.n.
+func (w *explainWalk) section() string {
+	return w.clause(fmt.Sprintf("MQTT 3.1.1 §3.%d", w.typ), fmt.Sprintf("MQTT 5.0 §3.%d", w.typ))
 }
 
 // u8 reads one byte. ok is false if the packet ends before it.
@@ -144,8 +149,8 @@ func (w *explainWalk) binary(field, why string) (s []byte, i int, ok bool) {
 		s = w.b[w.pos : w.pos+n]
 		return s, w.add(n, field, ""), true
 	}
-	w.lost = true
 	if n <= left+w.short {
+		w.lost = true
 		w.rest(field, fmt.Sprintf("cut off: %d of %d bytes here: ", left, n))
 		return nil, 0, false
 	}
@@ -158,11 +163,16 @@ func (w *explainWalk) binary(field, why string) (s []byte, i int, ok bool) {
 		problem += fmt.Sprintf("; these two bytes are the text %q: are the two length bytes missing?", w.b[at:at+2])
 		expected = "two length bytes, high byte first, before the text"
 	case swapped <= left && swapped > 0:
-		problem += "; the high byte goes first: are the two bytes swapped?"
-		expected = fmt.Sprintf("%02X %02X (%d)", swapped>>8, swapped&0xff, swapped)
+		// Read on with the length that was meant.
+		w.fail(li, w.clause("MQTT 3.1.1 §1.5.2", "MQTT 5.0 §1.5.2"), problem+"; the high byte goes first: are the two bytes swapped?",
+			fmt.Sprintf("%02X %02X (%d)", swapped>>8, swapped&0xff, swapped))
+		w.notes[li].Value = fmt.Sprintf("%d as written, %d meant", n, swapped)
+		s = w.b[w.pos : w.pos+swapped]
+		return s, w.add(swapped, field, ""), true
 	default:
 		expected = fmt.Sprintf("at most %02X %02X (%d)", left>>8, left&0xff, left)
 	}
+	w.lost = true
 	w.fail(li, w.clause("MQTT 3.1.1 §1.5.3", "MQTT 5.0 §1.5.4"), problem, expected)
 	w.rest(field, "")
 	return nil, 0, false
@@ -232,7 +242,8 @@ func (w *explainWalk) rest(field, prefix string) int {
 	return w.add(to-from, field, value)
 }
 
-// trailing raises bytes after the last field of a packet.
+// trailing raises bytes after the last field of a packet. An empty clause
+// stands for the packet's section of the standard.
 func (w *explainWalk) trailing(clause, why string) {
 	if w.left() == 0 || w.lost {
 		return
@@ -243,6 +254,9 @@ func (w *explainWalk) trailing(clause, why string) {
 	problem := fmt.Sprintf("%s after the last field of the packet", explainBytes(n))
 	if why != "" {
 		problem += "; " + why
+	}
+	if clause == "" {
+		clause = w.section()
 	}
 	w.fail(i, clause, problem, "nothing here")
 }
@@ -276,6 +290,14 @@ func explainVarintBytes(v int) []byte {
 		}
 		out = append(out, c|0x80)
 	}
+}
+
+// explainNamed returns the name of a packet type with its article.
+func explainNamed(t Type) string {
+	if t == UNSUBSCRIBE || t == UNSUBACK || t == AUTH {
+		return "an " + t.String()
+	}
+	return "a " + t.String()
 }
 
 func explainU16(b []byte) uint16 { return uint16(b[0])<<8 | uint16(b[1]) }
