@@ -5,59 +5,72 @@ import (
 	"sync"
 )
 
-// exactShards spreads filters without wildcards so that several loops can
-// subscribe at the same time and rebuilding one map takes well under 1 ms even
-// with millions of filters.
-const exactShards = 128
-
-// exact holds the filters without wildcards.
+// exact holds the filters without wildcards. Each segment of the table has its
+// own lock, so that several loops can subscribe at the same time.
 type exact[S comparable] struct {
 	seed   maphash.Seed
-	shards [exactShards]exactShard[S]
+	shards [segments]exactShard[S]
 }
 
 type exactShard[S comparable] struct {
 	mu    sync.RWMutex
-	lists names[list[S]]
-	_     [64]byte // no two locks in one cache line
+	table segment[leaf[S]]
+	_     [40]byte // each lock in a cache line of its own
 }
 
-func (x *exact[S]) shard(topic string) *exactShard[S] {
-	return &x.shards[maphash.String(x.seed, topic)%exactShards]
+// leaf is a filter without wildcards.
+type leaf[S comparable] struct {
+	filter string
+	list   list[S]
+}
+
+// shard returns the part of the table that a topic belongs to.
+func (x *exact[S]) shard(topic string) (sh *exactShard[S], tag uint32) {
+	i, tag := locate(maphash.String(x.seed, topic))
+	return &x.shards[i], tag
+}
+
+// find returns the slot of a filter.
+func (sh *exactShard[S]) find(tag uint32, filter string) (slot uint32, ok bool) {
+	for slot, ok = sh.table.seek(tag, tag); ok; slot, ok = sh.table.seek(tag, slot+1) {
+		if sh.table.vals[slot].filter == filter {
+			return slot, true
+		}
+	}
+	return 0, false
 }
 
 func (x *exact[S]) subscribe(group, filter string, e Entry[S]) change {
-	sh := x.shard(filter)
+	sh, tag := x.shard(filter)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	l := sh.lists.m[filter]
-	c := l.subscribe(group, filter, e)
-	sh.lists.set(filter, l)
-	return c
+	if slot, ok := sh.find(tag, filter); ok {
+		return sh.table.vals[slot].list.subscribe(group, filter, e)
+	}
+	return sh.table.add(tag, leaf[S]{filter: filter}).list.subscribe(group, filter, e)
 }
 
 func (x *exact[S]) unsubscribe(group, filter string, s S) change {
-	sh := x.shard(filter)
+	sh, tag := x.shard(filter)
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	l, ok := sh.lists.m[filter]
+	slot, ok := sh.find(tag, filter)
 	if !ok {
 		return change{}
 	}
+	l := &sh.table.vals[slot].list
 	c := l.unsubscribe(group, s)
 	if l.empty() {
-		sh.lists.remove(filter)
-	} else {
-		sh.lists.set(filter, l)
+		sh.table.remove(slot)
 	}
 	return c
 }
 
 func (x *exact[S]) match(topic string, dst []Entry[S], shared []*Group[S]) ([]Entry[S], []*Group[S]) {
-	sh := x.shard(topic)
+	sh, tag := x.shard(topic)
 	sh.mu.RLock()
-	if l, ok := sh.lists.m[topic]; ok {
-		dst, shared = l.appendTo(dst, shared)
+	if slot, ok := sh.find(tag, topic); ok {
+		dst, shared = sh.table.vals[slot].list.appendTo(dst, shared)
 	}
 	sh.mu.RUnlock()
 	return dst, shared

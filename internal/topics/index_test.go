@@ -167,7 +167,7 @@ func checkEmpty[S comparable](t testing.TB, x *Index[S]) {
 		}
 	}
 	for i := range x.exact.shards {
-		if n := len(x.exact.shards[i].lists.m); n != 0 {
+		if n := x.exact.shards[i].table.used; n != 0 {
 			t.Errorf("shard %d still has %d filters", i, n)
 		}
 	}

@@ -68,7 +68,7 @@ func TestEdgesShrink(t *testing.T) {
 	filter := func(i int) string { return fmt.Sprintf("d/%d/+", i) }
 	slots := func() (n int) {
 		for i := range x.tree.edges.segment {
-			n += len(x.tree.edges.segment[i].slots)
+			n += len(x.tree.edges.segment[i].tags)
 		}
 		return n
 	}
@@ -77,6 +77,9 @@ func TestEdgesShrink(t *testing.T) {
 		x.Subscribe(fmt.Sprint("d/", i), 1, 0, 0)
 	}
 	full := slots()
+	if got := len(x.exact.shards[7].table.tags); got < 50000/segments {
+		t.Errorf("%d slots for some 200 filters without wildcards", got)
+	}
 	for i := range 50000 {
 		x.Unsubscribe(filter(i), 1)
 		x.Unsubscribe(fmt.Sprint("d/", i), 1)
@@ -86,8 +89,8 @@ func TestEdgesShrink(t *testing.T) {
 		t.Errorf("%d slots when full, %d when empty", full, n)
 	}
 	for i := range x.exact.shards {
-		if peak := x.exact.shards[i].lists.peak; peak >= namesFloor {
-			t.Errorf("the map of shard %d still has room for %d", i, peak)
+		if n := len(x.exact.shards[i].table.tags); n > segmentFloor {
+			t.Errorf("shard %d still has %d slots", i, n)
 		}
 	}
 }
