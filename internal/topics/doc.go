@@ -19,16 +19,16 @@
 // # How the index is built
 //
 // Most filters of a fleet have no wildcard and one subscriber, so filters
-// without wildcards live in sharded maps that hold the first subscriber in the
-// map's own slot. Filters with wildcards live in a tree of levels whose edges
-// are kept in one hash table, (parent, level) → node, so that a node with a
-// million children costs no more per child than a node with one. A match is one
-// map look-up and one walk that follows, at each level, the equal child and the
-// `+` child.
+// without wildcards live in a hash table of 256 parts, each with its own lock,
+// that holds the first subscriber in place. Filters with wildcards live in a tree
+// of levels whose edges are kept in one hash table, (parent, level) → node, so
+// that a node with a million children costs no more per child than a node with
+// one. A match is one look-up and one walk that follows, at each level, the equal
+// child and the `+` child.
 //
 // # Caveats
 //
-//   - Filters and topics are not validated by the indexes: call [ValidFilter]
+//   - The indexes do not validate filters and topics: call [ValidFilter]
 //     and [ValidTopic] (or [Limits] with other bounds) where they arrive.
 //   - One subscriber with overlapping filters appears once for each filter;
 //     whether it gets one copy or several is the caller's choice [MQTT-3.3.4-2].

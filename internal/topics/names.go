@@ -1,6 +1,6 @@
 package topics
 
-// names is a map by topic or filter text that gives memory back. Go's maps keep
+// names is a map by topic that gives memory back. Go's maps keep
 // the room of their largest size, which after a mass departure would be all of
 // it.
 type names[V any] struct {
