@@ -20,6 +20,9 @@ type group struct {
 	bytes        int64
 	changes      int
 	rangeDeletes int
+	touched      touched          // sessions it adds to or changes
+	iter         *pebble.Iterator // for range deletions, while it is being merged
+	found        keyList          // reused by them
 }
 
 // commitLoop merges what is submitted and reports what was written. The writing
@@ -35,8 +38,9 @@ func (l *Log) commitLoop() {
 		taken   []submission // from waiting, in order
 		head    int          // the first of taken not yet merged
 		refused []submission
-		next    = new(group)
-		writing *group
+		next    = new(group) // being merged
+		writing *group       // with the writer
+		idle    = new(group) // the other one, while none is with the writer
 	)
 	for {
 		// Move the rest to the front once it is the smaller part, so that a
@@ -63,9 +67,10 @@ func (l *Log) commitLoop() {
 		}
 		clear(refused)
 		refused = refused[:0]
-		head += l.merge(next, taken[head:])
+		head += l.merge(next, taken[head:], writing)
 		if writing == nil && len(next.members) > 0 {
-			writing, next = next, new(group)
+			writing, next, idle = next, idle, nil
+			writing.endLook()
 			groups <- writing
 			continue // merge into the next one what did not fit
 		}
@@ -80,19 +85,21 @@ func (l *Log) commitLoop() {
 			// The disk gets its next work before those who waited are told.
 			if len(next.members) > 0 {
 				writing, next = next, done
+				writing.endLook()
 				groups <- writing
 				l.report(done, err)
 			} else {
 				l.report(done, err)
-				next = done
+				idle = done
 			}
 		}
 	}
 }
 
 // merge adds submissions to g until it is full or they end, and returns how many
-// it dealt with. Those that find no store are reported at once.
-func (l *Log) merge(g *group, from []submission) int {
+// it dealt with. Those that find no store are reported at once. busy is the group
+// being written, nil if none.
+func (l *Log) merge(g *group, from []submission, busy *group) int {
 	for i := range from {
 		s := &from[i]
 		if g.bytes > 0 && g.bytes+s.bytes > groupBytes {
@@ -112,7 +119,7 @@ func (l *Log) merge(g *group, from []submission) int {
 		if full {
 			verdict = ErrDiskFull
 		}
-		if err := g.add(s.batch, full); err != nil {
+		if err := g.add(s.batch, full, busy); err != nil {
 			verdict = err
 		}
 		g.members = append(g.members, *s)
@@ -123,7 +130,7 @@ func (l *Log) merge(g *group, from []submission) int {
 }
 
 // add merges a batch; with full, without its additions.
-func (g *group) add(b *Batch, full bool) error {
+func (g *group) add(b *Batch, full bool, busy *group) error {
 	for ops := b.ops; len(ops) > 0; {
 		var c change
 		c, ops = nextChange(ops)
@@ -133,16 +140,18 @@ func (g *group) add(b *Batch, full bool) error {
 			if full {
 				continue
 			}
+			g.touched.add(c.key)
 			err = g.batch.Set(c.key, c.value, nil)
 		case opPut:
+			g.touched.add(c.key)
 			err = g.batch.Set(c.key, c.value, nil)
 		case opMerge:
+			g.touched.add(c.key)
 			err = g.batch.Merge(c.key, c.value, nil)
 		case opDelete:
 			err = g.batch.Delete(c.key, nil)
 		case opDeleteRange:
-			g.rangeDeletes++
-			err = g.batch.DeleteRange(c.key, c.value, nil)
+			err = g.deleteRange(c.key, c.value, busy)
 		}
 		if err != nil {
 			return fmt.Errorf("queue: a change cannot be written: %w", err)
@@ -164,7 +173,7 @@ func (l *Log) report(g *group, err error) {
 	}
 	clear(g.members)
 	clear(g.verdicts)
-	*g = group{members: g.members[:0], verdicts: g.verdicts[:0]}
+	*g = group{members: g.members[:0], verdicts: g.verdicts[:0], found: g.found[:0]}
 }
 
 func (l *Log) finish(s *submission, err error) {
@@ -207,7 +216,9 @@ func (l *Log) write(g *group) (err error) {
 			e.fence.trip(err)
 			return err
 		}
-		l.stats.committed(g, time.Since(start))
+		if e.fence.err() == nil {
+			l.stats.committed(g, time.Since(start))
+		}
 	}
 	// A batch that was written goes back to the store's pool; one that failed may
 	// still be looked at by the store and is left to the collector.

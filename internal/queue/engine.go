@@ -52,7 +52,7 @@ func openEngine(dir string, inner vfs.FS, o *Options) (e *engine, err error) {
 	opts := &pebble.Options{
 		FS:                          e.fence,
 		CacheSize:                   o.CacheBytes,
-		MemTableSize:                memTableBytes,
+		MemTableSize:                o.memTable,
 		MemTableStopWritesThreshold: memTables,
 		L0CompactionThreshold:       4,
 		LBaseMaxBytes:               16 << 20,

@@ -31,6 +31,7 @@ type Options struct {
 
 	fs       vfs.FS        // default: the operating system's
 	reopenIn time.Duration // first wait between attempts to reopen, default 100 ms
+	memTable uint64        // bytes until the log rotates, default memTableBytes
 }
 
 func (o Options) withDefaults() Options {
@@ -51,6 +52,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.reopenIn <= 0 {
 		o.reopenIn = 100 * time.Millisecond
+	}
+	if o.memTable == 0 {
+		o.memTable = memTableBytes
 	}
 	return o
 }
@@ -220,6 +224,10 @@ func (l *Log) acquire() (*engine, error) {
 	defer l.mu.Unlock()
 	if l.engine == nil {
 		return nil, l.downErr
+	}
+	// A store whose fence has tripped shows writes that never reached the disk.
+	if cause := l.engine.fence.err(); cause != nil {
+		return nil, fmt.Errorf("%w: %w", ErrUnavailable, cause)
 	}
 	l.engine.users.Add(1)
 	return l.engine, nil
