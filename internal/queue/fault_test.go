@@ -167,6 +167,10 @@ func TestUnavailableIsReported(t *testing.T) {
 		if err := submit(l, func(b *Batch) { b.Append(1, 2, message(1, 2)) }); !errors.Is(err, ErrUnavailable) || !errors.Is(err, syscall.ENOSPC) {
 			t.Fatalf("Submit reports %v", err)
 		}
+		// What failed is not seen either, not even before the store is replaced.
+		if items, err := l.Read(1, 1, 1, 1); !errors.Is(err, ErrUnavailable) {
+			t.Fatalf("Read after the failure gives %v, %v", items, err)
+		}
 	}
 	for l.Metrics().Available {
 		time.Sleep(time.Millisecond)
