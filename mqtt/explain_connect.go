@@ -21,7 +21,7 @@ func (w *explainWalk) connect() {
 	if keepAlive == 0 {
 		w.notes[ki].Value = "0: the server does not watch for silence"
 	}
-	if w.v == V5 && !w.properties(CONNECT, false) {
+	if w.v == V5 && !w.connectProperties(flags) {
 		return
 	}
 	id, ii, ok := w.text("client identifier", "")
@@ -80,6 +80,20 @@ func (w *explainWalk) connect() {
 		}
 		w.trailing(w.clause("MQTT-3.1.3-1", "MQTT-3.1.3-1"), why)
 	}
+}
+
+// connectProperties reads the properties of a CONNECT, or raises that their
+// length is missing where the strings after it begin right away.
+func (w *explainWalk) connectProperties(flags byte) bool {
+	body := w.b[w.pos:]
+	want := 1 + int(flags>>7) + int(flags>>6&1)
+	if flags&4 == 0 && explainStringsFit(body) == want && !(len(body) > 0 && body[0] == 0 && explainStringsFit(body[1:]) == want) {
+		i := w.add(0, "property length", "missing")
+		w.fail(i, "MQTT-2.2.2-1", "the property length is missing: MQTT 5.0 has one before the client identifier even if there are no properties",
+			"00, and a remaining length 1 higher")
+		return true
+	}
+	return w.properties(CONNECT, false)
 }
 
 // explainStringsFit returns how many strings with their lengths make up b
