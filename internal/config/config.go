@@ -18,6 +18,9 @@ type Config struct {
 	// Data is the directory that holds everything the server stores. It is made
 	// with mode 0700 if it is missing.
 	Data string `toml:"data" env:"DATA"`
+	// KeyFile holds the master key that device secrets are encrypted under; empty
+	// means master.key in Data. Keep a copy of it apart from backups of Data.
+	KeyFile string `toml:"key_file" env:"KEY_FILE"`
 	// Listen are the addresses for devices and MQTT clients. Each takes plain
 	// MQTT, TLS and WebSocket, told apart by the first byte.
 	Listen []string `toml:"listen" env:"LISTEN"`
