@@ -15,7 +15,7 @@ func (w *explainWalk) connack() {
 	if flags&^1 != 0 {
 		w.fail(fi, w.clause("MQTT 3.1.1 §3.2.2.1", "MQTT-3.2.2-1"), "bits 7 to 1 are reserved and must be 0", fmt.Sprintf("%02X", flags&1))
 	} else if flags == 1 && w.v == V31 {
-		w.warn(fi, "MQTT 3.1 has no session present flag", "00")
+		w.fail(fi, "MQTT 3.1 §3.2", "MQTT 3.1 has no session present flag: the byte is reserved", "00")
 	}
 	code, ci, ok := w.u8("return code", "")
 	if !ok {

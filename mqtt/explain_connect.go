@@ -1,6 +1,10 @@
 package mqtt
 
-import "fmt"
+import (
+	"bytes"
+	"fmt"
+	"unicode/utf8"
+)
 
 // connect annotates the body of a CONNECT.
 func (w *explainWalk) connect() {
@@ -46,7 +50,8 @@ func (w *explainWalk) connect() {
 			return
 		}
 		w.hideDigests(w.notes[pi].Offset, w.pos)
-		if w.guard {
+		if w.guard || w.notes[fi].Severity == SeverityError || w.aliyun && flags&0x40 == 0 {
+			// With wrong flags, the password may stand where the will should.
 			w.hide(w.notes[pi].Offset, w.pos)
 		}
 		w.notes[pi].Value = explainBytes(len(payload))
@@ -199,6 +204,12 @@ func (w *explainWalk) clientID(i int, id []byte, clean bool) {
 	switch {
 	case len(id) == 0 && w.v == V31:
 		w.fail(i, "MQTT 3.1 §3.1", "MQTT 3.1 wants a client identifier of 1 to 23 characters", "")
+	case w.v == V31 && len(id) > 23 && utf8.RuneCount(id) > 23:
+		problem := "MQTT 3.1 allows a client identifier of 23 characters"
+		if bytes.IndexByte(id, '|') >= 0 {
+			problem += "; the login parameters of a device never fit, and a server for such devices takes them"
+		}
+		w.fail(i, "MQTT 3.1 §3.1", problem, "23 characters, or MQTT 3.1.1")
 	case len(id) == 0 && w.v == V311 && !clean:
 		w.fail(i, "MQTT-3.1.3-7", "an empty client identifier needs clean session 1; the server answers CONNACK 02", "a client identifier, or bit 1 of the connect flags set")
 	}

@@ -12,6 +12,8 @@ func (w *explainWalk) first() {
 	switch {
 	case t == PUBLISH:
 		w.publishFlags(i)
+	case w.v == V31 && explainFlags[t] == 2 && w.flags == 0x0A:
+		w.notes[i].Value += ", DUP 1" // such packets are sent again in 3.1
 	case w.flags != explainFlags[t]:
 		right := w.typ<<4 | explainFlags[t]
 		problem := fmt.Sprintf("the lower four bits of %s are %04b, here %04b", explainNamed(t), explainFlags[t], w.flags)

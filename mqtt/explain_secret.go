@@ -30,6 +30,23 @@ func (w *explainWalk) hideDigests(from, to int) {
 	}
 }
 
+// explainLogins is how the body of a CONNECT begins, up to the level.
+var explainLogins = []string{"\x00\x04MQTT\x04", "\x00\x04MQTT\x05", "\x00\x04MQTT\x03", "\x00\x06MQIsdp\x03", "\x00\x06MQIsdp\x04"}
+
+// hideLogin hides the body of a CONNECT, from byte from on, in a packet whose
+// first byte says it is something else: there is no telling where its password
+// is.
+func (w *explainWalk) hideLogin(from int) {
+	if Type(w.typ) == CONNECT || from > len(w.b) {
+		return
+	}
+	for _, login := range explainLogins {
+		if at := bytes.Index(w.b[from:], []byte(login)); at >= 0 {
+			w.hide(from+at+len(login), len(w.b))
+		}
+	}
+}
+
 func explainHasDigest(s string) bool {
 	run := 0
 	for i := 0; i < len(s); i++ {

@@ -194,6 +194,7 @@ func (w *explainWalk) text(field, why string) (s []byte, i int, ok bool) {
 // checkText raises what MQTT forbids, or advises against, in the string s that
 // begins at byte off.
 func (w *explainWalk) checkText(i, off int, s []byte) {
+	warned := false
 	for p := 0; p < len(s); {
 		r, n := utf8.DecodeRune(s[p:])
 		switch {
@@ -211,12 +212,13 @@ func (w *explainWalk) checkText(i, off int, s []byte) {
 			}
 			w.raise(i, SeverityError, off+p, w.clause("MQTT-1.5.3-2", "MQTT-1.5.4-2"), problem, "")
 			return
+		case warned:
 		case r == '\r' || r == '\n':
 			w.raise(i, SeverityWarning, off+p, "", "a line end inside the string: is it sent along by mistake?", "")
-			return
+			warned = true
 		case r < 0x20 || r == 0x7f:
 			w.raise(i, SeverityWarning, off+p, "", fmt.Sprintf("control character %02X in a string: a receiver may close the connection", r), "")
-			return
+			warned = true
 		}
 		p += n
 	}
