@@ -1,0 +1,294 @@
+package transport
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/sha256"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/hex"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// CertificateOptions say which certificate a server shows.
+type CertificateOptions struct {
+	// Dir keeps the authority and the certificate that are made when CertFile is
+	// empty: ca.pem, ca.key, server.pem, server.key, all with mode 0600.
+	Dir string
+	// CertFile and KeyFile are PEM files of the owner's certificate chain and key.
+	CertFile, KeyFile string
+	// Hosts are the names and IP addresses in the certificate that is made.
+	Hosts []string
+	// MinVersion is the oldest TLS version accepted; 0 means TLS 1.2.
+	MinVersion uint16
+	// Now is the clock: time.Now if nil.
+	Now func() time.Time
+}
+
+const (
+	caLifetime   = 20 * 365 * 24 * time.Hour
+	leafLifetime = 825 * 24 * time.Hour // the most that current clients accept
+	leafRenewal  = 30 * 24 * time.Hour  // before the end
+	leafBackdate = 24 * time.Hour       // for devices whose clock is behind
+)
+
+// Certificate is what a server shows in TLS handshakes. It can be exchanged while
+// connections are open.
+type Certificate struct {
+	options     CertificateOptions
+	config      atomic.Pointer[tls.Config]
+	caFile      string
+	fingerprint string
+	created     bool
+}
+
+// LoadOrCreate reads the owner's certificate or, if none is given, the one in
+// Dir; authority and certificate are made there when they are missing, and the
+// certificate is issued again when it nears its end or Hosts have been added.
+func LoadOrCreate(o CertificateOptions) (*Certificate, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.MinVersion == 0 {
+		o.MinVersion = tls.VersionTLS12
+	}
+	c := &Certificate{options: o}
+	if err := c.Reload(); err != nil {
+		return nil, err
+	}
+	return c, nil
+}
+
+// Config is the configuration for a new handshake; it goes into Options.TLS.
+func (c *Certificate) Config() *tls.Config { return c.config.Load() }
+
+// CAFile is the file of the authority's certificate that devices have to trust,
+// or "" if the owner's certificate is used.
+func (c *Certificate) CAFile() string { return c.caFile }
+
+// CAFingerprint is the SHA-256 of the authority's certificate, upper-case hex with
+// colons, or "".
+func (c *Certificate) CAFingerprint() string { return c.fingerprint }
+
+// Created reports whether the authority was made by LoadOrCreate.
+func (c *Certificate) Created() bool { return c.created }
+
+// Reload reads the files again. If they cannot be used the certificate in use
+// stays, and the error says why.
+func (c *Certificate) Reload() error {
+	var pair tls.Certificate
+	var err error
+	if c.options.CertFile != "" {
+		pair, err = tls.LoadX509KeyPair(c.options.CertFile, c.options.KeyFile)
+		if err != nil {
+			return fmt.Errorf("the certificate %s with key %s cannot be used: %w", c.options.CertFile, c.options.KeyFile, err)
+		}
+	} else if pair, err = c.own(); err != nil {
+		return fmt.Errorf("the server's own certificate in %s: %w", c.options.Dir, err)
+	}
+	c.config.Store(&tls.Config{
+		Certificates: []tls.Certificate{pair},
+		MinVersion:   c.options.MinVersion,
+		CipherSuites: deviceCipherSuites,
+	})
+	return nil
+}
+
+// deviceCipherSuites adds the RSA key exchange to what Go offers by itself:
+// official SDKs build mbedTLS with nothing else (spec/connect.md §3).
+var deviceCipherSuites = []uint16{
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256, tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384, tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256, tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_128_CBC_SHA,
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_CBC_SHA, tls.TLS_ECDHE_RSA_WITH_AES_256_CBC_SHA,
+	tls.TLS_RSA_WITH_AES_128_GCM_SHA256, tls.TLS_RSA_WITH_AES_256_GCM_SHA384,
+	tls.TLS_RSA_WITH_AES_128_CBC_SHA256, tls.TLS_RSA_WITH_AES_256_CBC_SHA, tls.TLS_RSA_WITH_AES_128_CBC_SHA,
+}
+
+func (c *Certificate) own() (tls.Certificate, error) {
+	if err := os.MkdirAll(c.options.Dir, 0o700); err != nil {
+		return tls.Certificate{}, err
+	}
+	path := func(name string) string { return filepath.Join(c.options.Dir, name) }
+	ca, caKey, err := readPair(path("ca.pem"), path("ca.key"))
+	if errors.Is(err, os.ErrNotExist) {
+		if ca, caKey, err = c.makeCA(path("ca.pem"), path("ca.key")); err == nil {
+			c.created = true
+		}
+	}
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	c.caFile = path("ca.pem")
+	sum := sha256.Sum256(ca.Raw)
+	c.fingerprint = colons(sum[:])
+	leaf, _, err := readPair(path("server.pem"), path("server.key"))
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		err = c.makeLeaf(ca, caKey, path("server.pem"), path("server.key"))
+	case err != nil:
+	case c.options.Now().After(leaf.NotAfter.Add(-leafRenewal)) || leaf.CheckSignatureFrom(ca) != nil || !covers(leaf, c.options.Hosts):
+		err = c.makeLeaf(ca, caKey, path("server.pem"), path("server.key"))
+	}
+	if err != nil {
+		return tls.Certificate{}, err
+	}
+	return tls.LoadX509KeyPair(path("server.pem"), path("server.key"))
+}
+
+func covers(leaf *x509.Certificate, hosts []string) bool {
+	for _, h := range hosts {
+		if leaf.VerifyHostname(h) != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (c *Certificate) makeCA(certFile, keyFile string) (*x509.Certificate, *rsa.PrivateKey, error) {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, nil, err
+	}
+	now := c.options.Now()
+	template := &x509.Certificate{
+		SerialNumber:          serial(),
+		Subject:               pkix.Name{CommonName: "linkstead CA " + now.UTC().Format("2006-01-02"), Organization: []string{"linkstead"}},
+		NotBefore:             now.Add(-leafBackdate),
+		NotAfter:              now.Add(caLifetime),
+		IsCA:                  true,
+		BasicConstraintsValid: true,
+		KeyUsage:              x509.KeyUsageCertSign | x509.KeyUsageCRLSign,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := writePair(certFile, keyFile, der, key); err != nil {
+		return nil, nil, err
+	}
+	ca, err := x509.ParseCertificate(der)
+	return ca, key, err
+}
+
+// makeLeaf issues the server's certificate: RSA, because the devices' key exchange
+// needs it, and alone in its file, because their records are small.
+func (c *Certificate) makeLeaf(ca *x509.Certificate, caKey *rsa.PrivateKey, certFile, keyFile string) error {
+	key, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return err
+	}
+	now := c.options.Now()
+	template := &x509.Certificate{
+		SerialNumber: serial(),
+		Subject:      pkix.Name{CommonName: "linkstead", Organization: []string{"linkstead"}},
+		NotBefore:    now.Add(-leafBackdate),
+		NotAfter:     now.Add(leafLifetime - leafBackdate),
+		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
+		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}
+	for _, h := range slices.Compact(slices.Sorted(slices.Values(c.options.Hosts))) {
+		if ip := net.ParseIP(h); ip != nil {
+			template.IPAddresses = append(template.IPAddresses, ip)
+		} else {
+			template.DNSNames = append(template.DNSNames, h)
+		}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, ca, &key.PublicKey, caKey)
+	if err != nil {
+		return err
+	}
+	return writePair(certFile, keyFile, der, key)
+}
+
+func serial() *big.Int {
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	b[0] &= 0x7F
+	return new(big.Int).SetBytes(b[:])
+}
+
+func readPair(certFile, keyFile string) (*x509.Certificate, *rsa.PrivateKey, error) {
+	certPEM, err := os.ReadFile(certFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	keyPEM, err := os.ReadFile(keyFile)
+	if err != nil {
+		return nil, nil, err
+	}
+	block, _ := pem.Decode(certPEM)
+	if block == nil {
+		return nil, nil, fmt.Errorf("%s holds no PEM certificate; restore it, or remove it and its key to have new ones made", certFile)
+	}
+	cert, err := x509.ParseCertificate(block.Bytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", certFile, err)
+	}
+	block, _ = pem.Decode(keyPEM)
+	if block == nil {
+		return nil, nil, fmt.Errorf("%s holds no PEM key; restore it, or remove it and its certificate to have new ones made", keyFile)
+	}
+	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, nil, fmt.Errorf("%s: %w", keyFile, err)
+	}
+	key, ok := parsed.(*rsa.PrivateKey)
+	if !ok || !key.PublicKey.Equal(cert.PublicKey) {
+		return nil, nil, fmt.Errorf("%s is not the RSA key of %s", keyFile, certFile)
+	}
+	return cert, key, nil
+}
+
+// writePair writes the key first: a certificate is never there without it.
+func writePair(certFile, keyFile string, der []byte, key *rsa.PrivateKey) error {
+	keyDER, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(keyFile, pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})); err != nil {
+		return err
+	}
+	return writeFile(certFile, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}))
+}
+
+// writeFile replaces a file whole, readable by its owner only.
+func writeFile(path string, content []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(path), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name())
+	if _, err := bytes.NewReader(content).WriteTo(tmp); err != nil {
+		tmp.Close()
+		return err
+	}
+	if err := errors.Join(tmp.Chmod(0o600), tmp.Sync(), tmp.Close()); err != nil {
+		return err
+	}
+	return os.Rename(tmp.Name(), path)
+}
+
+func colons(b []byte) string {
+	var sb strings.Builder
+	for i, c := range b {
+		if i > 0 {
+			sb.WriteByte(':')
+		}
+		sb.WriteString(strings.ToUpper(hex.EncodeToString([]byte{c})))
+	}
+	return sb.String()
+}
