@@ -173,3 +173,37 @@ func TestKindString(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// Adversarial documents of the largest size: every walk a server makes over them must stay linear.
+func TestLargestDocumentsAreWalkedOnce(t *testing.T) {
+	fill := func(open, item, last, end string) []byte {
+		n := (MaxSize - len(open) - len(last) - len(end)) / len(item)
+		return []byte(open + strings.Repeat(item, n) + last + end)
+	}
+	var p Parser
+	for name, in := range map[string][]byte{
+		"nested arrays": fill("[", "[1],", "0", "]"),
+		"scalars":       fill("[", "1,", "0", "]"),
+		"escapes":       fill(`"`, `\u0041`, "", `"`),
+		"same key":      fill("{", `"":1,`, `"":2`, "}"),
+	} {
+		v, err := p.Parse(in)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		steps := 0
+		for i := range v.Len() {
+			if v.Kind() == Array && !v.Index(i).Exists() {
+				t.Fatalf("%s: no element %d", name, i)
+			}
+			steps++
+		}
+		v.Each(func(string, Value) bool { steps--; return true })
+		if v.Kind() == Object && (steps != 0 || v.Get("").NumberText() != "2") {
+			t.Errorf("%s: Len and Each differ by %d", name, steps)
+		}
+		if s, ok := v.Str(); ok && s != strings.Repeat("A", len(s)) {
+			t.Errorf("%s: misread", name)
+		}
+	}
+}
