@@ -42,6 +42,8 @@ or no answer in time`,
 		&cobra.Group{ID: groupOffline, Title: "Tools that need no server:"},
 	)
 	root.AddCommand(
+		newSignCommand(),
+		newExplainCommand(),
 		newVersionCommand(),
 	)
 	return root
