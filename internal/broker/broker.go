@@ -39,7 +39,7 @@ type Broker struct {
 	options   Options
 	authority Authority
 	handler   Handler
-	log       *queue.Log
+	log       storage
 	logger    *slog.Logger
 	unknown   Profile // of connections that have not logged in
 
@@ -156,12 +156,16 @@ func (b *Broker) loadQueue(s *Session) error {
 	s.committed = s.seq
 	s.stored, s.storedBytes = count, bytes
 	s.done = s.seq
+	s.sent = min(s.sent, s.seq)
 	if count > 0 {
 		s.done = uint64(first) - 1
 		// Which of them were sent before the server stopped is known only as far
-		// as the record tells; those in the window may have been.
-		s.sent = max(s.sent, uint64(first)+uint64(s.profile.Window)-1)
-		s.sent = min(s.sent, s.seq)
+		// as the record tells. Messages are sent in order, so those that may have
+		// been in flight are the first of what is left, one window of them.
+		s.suspects = s.profile.Window
+	}
+	if s.offlineMS == 0 { // it was connected: its time begins to run now
+		s.offlineMS = b.loops[0].nowMS()
 	}
 	ids, err := b.log.Received(s.id)
 	if err != nil {

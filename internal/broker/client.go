@@ -316,15 +316,21 @@ func (c *client) answer(a session.Ack) {
 		p := mqtt.Suback{PacketID: a.ID, Codes: a.Codes}
 		c.end(p.Append(c.begin(), c.version))
 	case mqtt.UNSUBACK:
+		if a.Code != mqtt.Success {
+			if c.version != mqtt.V5 {
+				c.close(causeStorage, a.Code) // an UNSUBACK of 3.1.1 cannot say no
+				return
+			}
+			for i := range a.Codes {
+				a.Codes[i] = mqtt.UnspecifiedError
+			}
+		}
 		p := mqtt.Unsuback{PacketID: a.ID, Codes: a.Codes}
 		c.end(p.Append(c.begin(), c.version))
 	default:
 		if a.Code >= mqtt.UnspecifiedError && c.version != mqtt.V5 && a.Code != mqtt.NotAuthorized {
 			c.close(causeStorage, a.Code)
 			return
-		}
-		if a.Type == mqtt.PUBREC && a.Code >= mqtt.UnspecifiedError {
-			c.session.in.Release(a.ID) // the client may use the identifier again [MQTT-4.3.3-9]
 		}
 		c.sendAck(a.Type, a.ID, a.Code)
 	}

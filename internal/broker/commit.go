@@ -14,19 +14,26 @@ type commit struct {
 	batch *queue.Batch
 	err   error
 
-	sessions  []*Session // that have new messages in the batch …
-	through   []uint64   // … up to these
+	sessions  []queued
+	records   []*Session // whose records are in the batch
 	exchanges []*Exchange
 	owed      []owed
 	replies   []phaseReply
 	after     []func(error)
 }
 
+// queued are the messages of one session in a batch: those after from up to
+// through.
+type queued struct {
+	s             *Session
+	from, through uint64
+}
+
 // owed is an acknowledgement of a client that needs the batch.
 type owed struct {
 	client *client
 	ticket uint64
-	code   mqtt.ReasonCode
+	fresh  []string // filters to be taken back if the disk does not take them
 }
 
 // phaseReply is a PUBREL or PUBCOMP that may leave once the step it answers is
@@ -39,24 +46,21 @@ type phaseReply struct {
 
 var commits = sync.Pool{New: func() any { return new(commit) }}
 
-// wanted reports whether anything waits for the batch; without it nobody needs
-// to know when it is on disk.
-func (c *commit) wanted() bool {
-	return len(c.sessions)+len(c.exchanges)+len(c.owed)+len(c.replies)+len(c.after) > 0
-}
-
 // Committed is called by the queue when the batch is on disk, or never will be.
 func (c *commit) Committed(err error) {
 	c.err = err
-	c.batch = nil
 	c.loop.t.Post(c)
 }
 
 // Run goes on with what waited, on the loop.
 func (c *commit) Run(*transport.Loop) {
 	l := c.loop
+	l.b.log.PutBatch(c.batch)
 	if c.err != nil {
 		l.b.storageFailed(c.err)
+		for _, s := range c.records {
+			s.unsaved = true
+		}
 	}
 	for _, x := range c.exchanges {
 		if c.err != nil {
@@ -65,15 +69,15 @@ func (c *commit) Run(*transport.Loop) {
 		x.release(l)
 	}
 	for _, o := range c.owed {
-		if o.client.closed {
-			continue
-		}
-		code := o.code
+		code := mqtt.Success
 		if c.err != nil {
 			code = mqtt.ImplementationSpecificError
+			l.takeBack(o.client.session, o.fresh)
 		}
-		o.client.acks.Complete(o.ticket, code)
-		o.client.sendAcks()
+		if !o.client.closed {
+			o.client.acks.Complete(o.ticket, code)
+			o.client.sendAcks()
+		}
 	}
 	for _, r := range c.replies {
 		switch {
@@ -87,36 +91,65 @@ func (c *commit) Run(*transport.Loop) {
 	for _, f := range c.after {
 		f(c.err)
 	}
-	for i, s := range c.sessions {
+	for _, q := range c.sessions {
 		if c.err != nil {
-			l.withdraw(s, c.through[i])
+			l.withdraw(q)
+		} else {
+			q.s.committed = max(q.s.committed, q.through)
 		}
-		s.committed = max(s.committed, c.through[i])
-		l.pump(s)
+		l.pump(q.s)
 	}
 	clear(c.sessions)
+	clear(c.records)
 	clear(c.exchanges)
 	clear(c.owed)
 	clear(c.replies)
 	clear(c.after)
-	*c = commit{sessions: c.sessions[:0], through: c.through[:0], exchanges: c.exchanges[:0],
+	*c = commit{sessions: c.sessions[:0], records: c.records[:0], exchanges: c.exchanges[:0],
 		owed: c.owed[:0], replies: c.replies[:0], after: c.after[:0]}
 	commits.Put(c)
 }
 
 // withdraw takes messages that the disk did not accept out of a session: their
-// publishers are told, so they must not be delivered as if they were safe.
-func (l *loop) withdraw(s *Session, through uint64) {
-	kept := s.waiting[s.head:]
-	out := kept[:0:0]
-	for _, it := range kept {
-		if it.seq > s.committed && it.seq <= through && !it.released {
+// publishers are told, so they must not be delivered as if they were safe. Those
+// of other batches stay, whichever is reported first.
+func (l *loop) withdraw(q queued) {
+	s := q.s
+	if q.through <= s.done { // the session was emptied in the meantime
+		return
+	}
+	lost := int(q.through - q.from)
+	kept := s.waiting[:0]
+	for _, it := range s.waiting[s.head:] {
+		if it.seq > q.from && it.seq <= q.through {
 			l.drop(DropStorage, s.key, it.topic, it.qos, len(it.payload))
 			s.waitingBytes -= it.bytes()
 			s.unstore()
+			lost--
 			continue
 		}
-		out = append(out, it)
+		kept = append(kept, it)
 	}
-	s.waiting, s.head = out, 0
+	clear(s.waiting[len(kept):])
+	s.waiting, s.head = kept, 0
+	l.dropAll(DropStorage, s.key, lost)
+	for range lost {
+		s.unstore()
+	}
+	// The store may find them after all when it comes back.
+	if s.id != 0 {
+		for seq := q.from + 1; seq <= q.through; seq++ {
+			l.pending().batch.Delete(s.id, queueSeq(seq))
+		}
+	}
+}
+
+// takeBack undoes subscriptions that could not be stored: their client is told
+// that it does not have them.
+func (l *loop) takeBack(s *Session, filters []string) {
+	for _, filter := range filters {
+		if s.unsubscribe(filter) {
+			l.b.index.Unsubscribe(filter, s)
+		}
+	}
 }

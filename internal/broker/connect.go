@@ -98,12 +98,13 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 		l.b.logger.Info("connection replaced", "client", s.key, "old", old.conn.RemoteAddr(), "new", c.conn.RemoteAddr())
 		old.close(causeTakeover, mqtt.SessionTakenOver)
 		l.leave(old)
-		if s.gone {
-			s, _ = l.b.sessions.getOrPut(ad.Key, func() *Session {
-				return &Session{key: ad.Key, owner: ad.Owner, home: l, device: ad.Profile.Device, profile: ad.Profile}
-			})
-			created = true
+		if s.gone { // another loop may have been quicker to make the next one
+			return l.enter(c, f)
 		}
+	}
+	if !created && s.client == nil && s.expired(l.nowMS()) { // the sweep has not come by yet [MQTT-3.1.2-23]
+		l.end(s)
+		return l.enter(c, f)
 	}
 	present := !created
 	if c.clean {
@@ -124,6 +125,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	c.phase = connected
 	s.client, s.profile, s.rights = c, ad.Profile, ad.Rights
 	s.online.Store(true)
+	s.offlineMS = 0
 
 	s.expirySeconds = 0
 	if !c.clean && c.version != mqtt.V5 {
@@ -143,7 +145,9 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	}
 	s.out.SetWindow(window)
 	was := s.durable.Load()
-	s.durable.Store(s.expirySeconds != 0)
+	// A session that is to end with this connection still has what it kept so far
+	// to deliver.
+	s.durable.Store(s.expirySeconds != 0 || s.stored > 0)
 	if s.durable.Load() || was && s.id != 0 {
 		l.store(s)
 	}
@@ -193,6 +197,18 @@ func (l *loop) begin(c *client) {
 	if s.durable.Load() {
 		s.loaded = s.done
 		s.more = s.stored > 0 || s.seq > s.loaded
+	}
+	if s.more {
+		// What was acknowledged in the last connection may not be deleted on disk
+		// yet; reading now would deliver it again.
+		s.reading = true
+		l.after(func(error) {
+			if s.client == c {
+				s.reading = false
+				l.pump(s)
+			}
+		})
+		return
 	}
 	l.pump(s)
 }
@@ -288,14 +304,19 @@ func (l *loop) leave(c *client) {
 			l.store(s)
 		}
 	case s.device:
-		if waiting > 0 {
-			l.drop(DropSessionEnded, s.key, "", 1, waiting)
+		if s.durable.Load() {
+			l.discard(s, false)
+		} else {
+			l.dropAll(DropSessionEnded, s.key, waiting)
 		}
 		s.in.Reset()
 		s.durable.Store(false)
+		if s.id == 0 && len(s.subs) == 0 {
+			l.end(s) // nothing to remember: the next login makes a new one
+		}
 	default:
-		if waiting > 0 {
-			l.drop(DropSessionEnded, s.key, "", 1, waiting)
+		if !s.durable.Load() {
+			l.dropAll(DropSessionEnded, s.key, waiting)
 		}
 		l.end(s)
 	}
@@ -304,16 +325,15 @@ func (l *loop) leave(c *client) {
 // discard empties a session: its messages, and with all its subscriptions and
 // its record too. A device keeps those over a clean start (spec/connect.md §5).
 func (l *loop) discard(s *Session, all bool) {
-	if s.stored > 0 {
-		l.drop(DropSessionEnded, s.key, "", 1, s.stored)
-	}
+	l.dropAll(DropSessionEnded, s.key, s.stored)
 	if s.id != 0 && s.durable.Load() {
 		l.pending().batch.Clear(s.id)
 	}
 	s.forget()
 	s.in.Reset()
 	s.done, s.sent, s.committed, s.loaded = s.seq, s.seq, s.seq, s.seq
-	s.stored, s.storedBytes = 0, 0
+	s.stored, s.storedBytes, s.suspects = 0, 0, 0
+	s.more, s.reading = false, false
 	if !all {
 		return
 	}
@@ -334,13 +354,17 @@ func (l *loop) end(s *Session) {
 	l.b.sessions.remove(s)
 }
 
-// store puts the session's record into the turn's batch.
+// store has the session's record written with the turn's batch, as it is at the
+// end of the turn.
 func (l *loop) store(s *Session) {
 	if s.id == 0 {
 		s.id = l.b.nextSessionID()
 	}
-	l.extra = s.appendRecord(l.extra[:0])
-	l.pending().batch.PutSession(s.id, l.extra)
+	s.unsaved = false
+	if cm := l.pending(); !s.dirty {
+		s.dirty = true
+		cm.records = append(cm.records, s)
+	}
 }
 
 func (c *client) connection() Connection {

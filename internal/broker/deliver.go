@@ -149,6 +149,11 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 		return
 	}
 	l.identify(s)
+	cm := l.pending()
+	if !s.touched {
+		s.touched = true
+		cm.sessions = append(cm.sessions, queued{s: s, from: s.seq})
+	}
 	s.seq++
 	expires := p.expiresMS
 	if limit := s.profile.MessageExpiry; limit > 0 {
@@ -164,15 +169,10 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	if t != nil && t.id != 0 {
 		m.SubscriptionIDs = append(append(m.SubscriptionIDs, t.id), t.more...)
 	}
-	cm := l.pending()
 	cm.batch.Append(s.id, queueSeq(s.seq), m)
 	s.stored++
 	s.storedBytes += int64(size)
 	l.stats.queued.add(1)
-	if !s.touched {
-		s.touched = true
-		cm.sessions = append(cm.sessions, s)
-	}
 	if p.x == nil && p.from != nil && p.from.home == l && p.from.client != nil {
 		p.x = l.newExchange(p.from.client)
 	}
@@ -187,13 +187,14 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	default:
 		s.loaded = s.seq
 		l.wait(s, p, s.seq, qos, retain, t)
-		s.waiting[len(s.waiting)-1].expiresMS = expires
+		it := &s.waiting[len(s.waiting)-1]
+		it.expiresMS, it.ownLimit = expires, expires != p.expiresMS
 	}
 }
 
 // identify gives a session its place on disk.
 func (l *loop) identify(s *Session) {
-	if s.id == 0 {
+	if s.id == 0 || s.unsaved {
 		l.store(s)
 	}
 }
@@ -241,8 +242,9 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 		return
 	}
 	reason := dropReasons
+	again := it.seq <= s.sent
 	switch {
-	case it.expiresMS > 0 && l.nowMS() >= it.expiresMS:
+	case !again && it.expiresMS > 0 && l.nowMS() >= it.expiresMS: // one whose delivery began goes on [MQTT-3.3.2-5]
 		reason = DropExpired
 	case !s.device && !c.rights.Receive(it.topic):
 		reason = DropNotAuthorized
@@ -257,7 +259,10 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 		}
 		return
 	}
-	again := it.seq <= s.sent
+	if s.suspects > 0 && !again {
+		s.suspects--
+		again = true
+	}
 	s.sent = max(s.sent, it.seq)
 	id := s.out.Send(it.seq, it.qos)
 	l.stats.delivered.add(1)
@@ -270,7 +275,7 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 	var properties []byte
 	if c.version == mqtt.V5 {
 		properties = it.properties
-		if it.expiresMS > 0 && s.profile.MessageExpiry == 0 {
+		if it.expiresMS > 0 && !it.ownLimit {
 			properties = l.propertiesFor(c, properties, it.expiresMS)
 		}
 	}

@@ -46,9 +46,9 @@ func (r DropReason) String() string {
 type Drop struct {
 	AtMS   int64  `json:"at"`     // Unix milliseconds
 	Key    string `json:"client"` // session of the receiver, or of the publisher for DropNotAuthorized and DropNoReceiver
-	Topic  string `json:"topic"`
+	Topic  string `json:"topic"`  // empty if Count messages were lost together
 	QoS    byte   `json:"qos"`
-	Bytes  int    `json:"bytes"`
+	Bytes  int    `json:"bytes"` // of the payload
 	Count  int    `json:"count"`
 	Reason string `json:"reason"`
 }
@@ -67,5 +67,17 @@ func (l *loop) drop(r DropReason, key, topic string, qos byte, bytes int) {
 	}
 	if rec := l.b.options.Recorder; rec != nil {
 		rec.Dropped(Drop{AtMS: l.nowMS(), Key: key, Topic: topic, QoS: qos, Bytes: bytes, Count: 1, Reason: r.String()})
+	}
+}
+
+// dropAll counts and records messages that are lost together, whose topics are
+// not at hand.
+func (l *loop) dropAll(r DropReason, key string, count int) {
+	if count <= 0 {
+		return
+	}
+	l.stats.dropped[r].add(uint64(count))
+	if rec := l.b.options.Recorder; rec != nil {
+		rec.Dropped(Drop{AtMS: l.nowMS(), Key: key, QoS: 1, Count: count, Reason: r.String()})
 	}
 }

@@ -27,7 +27,9 @@ type Exchange struct {
 	Dup     bool
 	Time    time.Time // arrival
 
-	client  *client
+	client  *client               // nil for a publication of the server
+	after   func(mqtt.ReasonCode) // told instead of the client
+	id      uint16                // packet identifier
 	loop    *loop
 	ticket  uint64
 	owed    bool // an acknowledgement waits for this exchange
@@ -92,6 +94,19 @@ func (x *Exchange) Run(*transport.Loop) { x.finish(x.loop) }
 func (x *Exchange) finish(l *loop) {
 	c := x.client
 	failed := mqtt.ReasonCode(x.code.Load())
+	if c == nil {
+		x.after(failed)
+		x.reuse()
+		return
+	}
+	if failed != mqtt.Success && x.QoS == 2 {
+		// The message is not accepted: when it comes again it is a new one
+		// [MQTT-4.3.3-9], whether the client was told or is gone.
+		s := c.session
+		if s.in.Release(x.id) && s.durable.Load() && s.id != 0 {
+			l.pending().batch.DeleteReceived(s.id, x.id)
+		}
+	}
 	if x.owed && !c.closed {
 		c.acks.Complete(x.ticket, failed)
 		c.sendAcks()
@@ -101,6 +116,10 @@ func (x *Exchange) finish(l *loop) {
 			l.send(c.session, x.buf[r.topic:r.payload], x.buf[r.payload:r.end], 0, nil)
 		}
 	}
+	x.reuse()
+}
+
+func (x *Exchange) reuse() {
 	*x = Exchange{replies: x.replies[:0], buf: x.buf[:0]}
 	if cap(x.buf) <= 64<<10 {
 		exchanges.Put(x)

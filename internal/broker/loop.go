@@ -30,8 +30,6 @@ type loop struct {
 	message     queue.Message
 	extra       []byte
 	pub         publication
-
-	sweepAt *Session
 }
 
 func (l *loop) now() time.Time { return l.t.Now() }
@@ -47,21 +45,27 @@ func (l *loop) endTurn() {
 	}
 	if c := l.commit; c != nil {
 		l.commit = nil
-		for _, s := range c.sessions {
-			s.touched = false
-		}
 		for i := range c.sessions {
-			c.through = append(c.through, c.sessions[i].seq)
+			q := &c.sessions[i]
+			q.s.touched = false
+			q.through = q.s.seq
 		}
-		if c.wanted() {
-			l.b.log.Submit(c.batch, c)
-		} else {
-			batch := c.batch
-			c.batch = nil
-			commits.Put(c)
-			l.b.log.Submit(batch, nil)
+		for _, s := range c.records {
+			s.dirty = false
+			if s.id != 0 {
+				l.extra = s.appendRecord(l.extra[:0])
+				c.batch.PutSession(s.id, l.extra)
+			}
 		}
+		l.b.log.Submit(c.batch, c)
 	}
+}
+
+// after runs f on the loop when everything that the loop has submitted, this
+// turn included, is on disk or has failed.
+func (l *loop) after(f func(error)) {
+	cm := l.pending()
+	cm.after = append(cm.after, f)
 }
 
 // pending is the commit of this turn.

@@ -41,8 +41,10 @@ func (b *Broker) newPlan(r *topics.Route[*Session]) *plan {
 	}
 	for _, e := range r.Entries {
 		s := e.Subscriber
-		if p.implicit != "" && s.key == p.implicit {
-			continue // gets it once, as its own system topic
+		if p.implicit != "" && (s.device || s.key == p.implicit) {
+			// Its own device gets it once, as a system topic; no other device gets
+			// it, whatever filter without an identity it subscribed to.
+			continue
 		}
 		i := s.home.index
 		if s.durable.Load() || s.device {

@@ -94,7 +94,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		cm.exchanges = append(cm.exchanges, pub.x)
 	}
 	if pub.retain {
-		l.retain(c, pub)
+		l.retain(pub)
 	}
 	l.route(pub, r)
 	if c.lastDecision == System {

@@ -34,7 +34,7 @@ func (l *loop) read(s *Session) {
 }
 
 // work runs on a reader goroutine.
-func (r *reading) work(log *queue.Log) {
+func (r *reading) work(log storage) {
 	r.items, r.err = log.Read(r.session.id, queueSeq(r.after), readMessages, readBytes)
 	r.loop.t.Post(r)
 }
@@ -60,7 +60,8 @@ func (r *reading) Run(*transport.Loop) {
 		m := it.Message
 		s.push(item{
 			seq: seq, topic: m.Topic, payload: m.Payload, properties: m.Properties, ids: m.SubscriptionIDs,
-			expiresMS: m.ExpiresMS, qos: m.QoS, retain: m.Retain, released: it.State == queue.Released, packetID: it.PacketID,
+			expiresMS: m.ExpiresMS, qos: m.QoS, retain: m.Retain, released: it.State == queue.Released,
+			ownLimit: m.ExpiresMS == m.PublishedMS+s.profile.MessageExpiry.Milliseconds(),
 		})
 	}
 	if len(r.items) == 0 { // everything that was on disk has been seen

@@ -1,15 +1,11 @@
 package broker
 
-import (
-	"sync"
-
-	"github.com/linkstead/linkstead/internal/queue"
-)
+import "sync"
 
 // readers are the goroutines that read messages from disk for sessions, so that
 // loops never wait for it.
 type readers struct {
-	log  *queue.Log
+	log  storage
 	mu   sync.Mutex
 	cond *sync.Cond
 	jobs []*reading
@@ -17,7 +13,7 @@ type readers struct {
 	wg   sync.WaitGroup
 }
 
-func newReaders(log *queue.Log, n int) *readers {
+func newReaders(log storage, n int) *readers {
 	r := &readers{log: log}
 	r.cond = sync.NewCond(&r.mu)
 	for range n {

@@ -21,7 +21,7 @@ type retained struct {
 // [MQTT-3.3.1-6]. Memory is changed at once; the disk follows on one loop for all
 // topics, with whatever memory then holds, so both end with the same message
 // however many publish at the same time.
-func (l *loop) retain(c *client, p *publication) {
+func (l *loop) retain(p *publication) {
 	if len(p.payload) == 0 {
 		if _, existed := l.b.retained.Delete(p.topic); !existed {
 			return
@@ -34,10 +34,8 @@ func (l *loop) retain(c *client, p *publication) {
 		})
 	}
 	t := &retainTask{b: l.b, topic: p.topic}
-	if p.qos > 0 && c != nil {
-		if p.x == nil {
-			p.x = l.newExchange(c)
-		}
+	l.need(p, true)
+	if p.x != nil && (p.qos > 0 || p.x.client == nil) {
 		p.x.hold()
 		t.x = p.x
 	}
@@ -173,7 +171,7 @@ func (l *loop) publishWill(s *Session, w *will) {
 		p.expiresMS = p.publishedMS + int64(w.expires)*1000
 	}
 	if w.retain {
-		l.retain(nil, p)
+		l.retain(p)
 	}
 	l.route(p, r)
 }

@@ -11,6 +11,9 @@ import (
 // ErrClosed is returned for what comes after the broker was closed.
 var ErrClosed = errors.New("the server is shutting down")
 
+// ErrNotStored is returned for a message that the disk did not take.
+var ErrNotStored = errors.New("the message could not be stored; look at the disk under the data folder and send it again")
+
 // sending is a publication of the server on its way to a loop.
 type sending struct {
 	loop *loop
@@ -47,19 +50,23 @@ func (q *sending) Run(*transport.Loop) {
 	if m.Expires > 0 {
 		p.expiresMS = p.publishedMS + m.Expires.Milliseconds()
 	}
-	before := l.commit
+	if q.done != nil {
+		p.x = l.newExchange(nil)
+		p.x.after = func(failed mqtt.ReasonCode) {
+			if failed != mqtt.Success {
+				q.done(ErrNotStored)
+				return
+			}
+			q.done(nil)
+		}
+	}
 	if m.Retain {
-		l.retain(nil, p)
+		l.retain(p)
 	}
 	l.route(p, r)
-	if q.done == nil {
-		return
+	if p.x != nil {
+		p.x.release(l)
 	}
-	if l.commit != nil && (before != l.commit || p.qos > 0) {
-		l.commit.after = append(l.commit.after, q.done)
-		return
-	}
-	q.done(nil)
 }
 
 // send publishes a message of the server at once, on the loop of the session it

@@ -36,6 +36,7 @@ type Session struct {
 	loaded    uint64 // newest message that is or was in waiting
 	sent      uint64 // newest message ever sent to the client
 	done      uint64 // every message up to this one is completed
+	suspects  int    // how many more messages may have been sent before the server stopped
 
 	waiting      []item // in order, to be sent; head is the next
 	head         int
@@ -45,6 +46,8 @@ type Session struct {
 	more         bool // there are messages on disk behind waiting
 	reading      bool
 	touched      bool // has messages in the loop's batch
+	dirty        bool // its record goes with the loop's batch
+	unsaved      bool // the disk did not take its record
 
 	expirySeconds uint32 // 5.0 Session Expiry Interval; ^0 never
 	offlineMS     int64  // Unix milliseconds of the last disconnect
@@ -66,7 +69,7 @@ type item struct {
 	properties []byte
 	ids        []uint32 // subscription identifiers
 	expiresMS  int64
-	packetID   uint16 // of a released message, for checking
+	ownLimit   bool // expiresMS is the server's limit, not the publisher's wish
 	qos        byte
 	retain     bool
 	released   bool

@@ -19,12 +19,15 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 	}
 	codes := make([]mqtt.ReasonCode, len(p.Filters))
 	changed := false
+	var fresh []string
 	var replays []*replay
 	for i, want := range p.Filters {
 		filter := string(want.Filter)
 		code := l.judge(c, s, filter)
 		if code != mqtt.Success {
-			l.b.logger.Warn("subscription refused", "client", s.key, "filter", filter, "reason", code.String())
+			if l.b.allowNoise() {
+				l.b.logger.Warn("subscription refused", "client", s.key, "filter", filter, "reason", code.String())
+			}
 			codes[i] = refusalOf(c.version, code)
 			continue
 		}
@@ -44,6 +47,9 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		existed := s.subscribe(subscription{filter: filter, options: o, id: id})
 		l.b.index.Subscribe(filter, s, o, id)
 		changed = true
+		if !existed {
+			fresh = append(fresh, filter)
+		}
 		codes[i] = mqtt.ReasonCode(o.QoS())
 		if c.profile.Device {
 			codes[i] = mqtt.GrantedQoS1 // whatever was asked for (spec/connect.md §5)
@@ -54,7 +60,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		}
 		replays = append(replays, &replay{filter: filter, options: o, id: id})
 	}
-	l.subscribed(c, s, session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes}, changed)
+	l.subscribed(c, s, session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes}, changed, fresh)
 	if len(replays) > 0 {
 		c.replays = append(c.replays, replays...)
 		l.replay(c)
@@ -94,8 +100,8 @@ func refusalOf(v mqtt.Version, code mqtt.ReasonCode) mqtt.ReasonCode {
 
 // subscribed answers a SUBSCRIBE or UNSUBSCRIBE, after the change is on disk if
 // it has to outlive the server.
-func (l *loop) subscribed(c *client, s *Session, ack session.Ack, changed bool) {
-	if !changed || !s.durable.Load() && !s.device {
+func (l *loop) subscribed(c *client, s *Session, ack session.Ack, changed bool, fresh []string) {
+	if !changed && !s.unsaved || !s.durable.Load() && !s.device {
 		if c.acks.Empty() {
 			c.answer(ack)
 			return
@@ -105,7 +111,7 @@ func (l *loop) subscribed(c *client, s *Session, ack session.Ack, changed bool) 
 	}
 	l.store(s)
 	cm := l.pending()
-	cm.owed = append(cm.owed, owed{client: c, ticket: c.acks.Push(ack)})
+	cm.owed = append(cm.owed, owed{client: c, ticket: c.acks.Push(ack), fresh: fresh})
 }
 
 // onUnsubscribe takes an UNSUBSCRIBE.
@@ -132,6 +138,6 @@ func (l *loop) onUnsubscribe(c *client, f mqtt.Frame) error {
 			codes = append(codes, code)
 		}
 	}
-	l.subscribed(c, s, session.Ack{Type: mqtt.UNSUBACK, ID: p.PacketID, Codes: codes}, changed)
+	l.subscribed(c, s, session.Ack{Type: mqtt.UNSUBACK, ID: p.PacketID, Codes: codes}, changed, nil)
 	return nil
 }

@@ -1,0 +1,324 @@
+package platform
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/linkstead/linkstead/alink"
+	"github.com/linkstead/linkstead/devjson"
+	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/store"
+	"github.com/linkstead/linkstead/tsl"
+)
+
+// CallOptions say how a device is asked.
+type CallOptions struct {
+	// Wait waits for the device's reply, as long as Timeout (the server's default
+	// if 0). Synchronous services always wait.
+	Wait    bool
+	Timeout time.Duration
+	// ForceID is the message id to use, a decimal number; made up if empty.
+	ForceID string
+	// NoCheck sends what the thing model does not allow.
+	NoCheck bool
+}
+
+// CallResult is what became of a command.
+type CallResult struct {
+	ID      string          `json:"id"`
+	Topic   string          `json:"topic"`
+	Replied bool            `json:"replied"`
+	Code    int             `json:"code,omitempty"`
+	Message string          `json:"message,omitempty"`
+	Data    json.RawMessage `json:"data,omitempty"`
+}
+
+// calls are the commands whose replies are awaited, by device and message id.
+type calls struct {
+	next    atomic.Uint64
+	mu      sync.Mutex
+	waiting map[string]*call
+	late    atomic.Uint64
+}
+
+type call struct {
+	service string // recorded in the device's history, "" for property commands
+	input   []byte
+	reply   chan CallResult
+}
+
+const maxWaitingCalls = 100_000
+
+// init begins message ids at a number that differs from run to run, so that a
+// reply of before a restart is not taken for one of now. Ids have at most ten
+// digits: older SDKs keep no more (spec/thing-model.md §4).
+func (c *calls) init(now time.Time) {
+	c.waiting = make(map[string]*call)
+	c.next.Store(uint64(now.UnixMilli()))
+}
+
+func (c *calls) id() string {
+	return strconv.FormatUint(c.next.Add(1)%4_000_000_000+1, 10)
+}
+
+func callKey(d, id string) string { return d + "|" + id }
+
+// SetProperties tells a device to change properties. params is a JSON object of
+// writable properties.
+func (p *Platform) SetProperties(ctx context.Context, pk, dn string, params json.RawMessage, o CallOptions) (*CallResult, error) {
+	return p.command(ctx, pk, dn, "thing.service.property.set", alink.PropertySetTopic(pk, dn), params, o, func(m *tsl.Model, v devjson.Value) error {
+		if problem := m.CheckSet(v); problem != nil {
+			return problem
+		}
+		return nil
+	})
+}
+
+// GetProperties asks a device for properties, by identifier, and waits for the
+// reply.
+func (p *Platform) GetProperties(ctx context.Context, pk, dn string, identifiers []string, o CallOptions) (*CallResult, error) {
+	params, err := json.Marshal(identifiers)
+	if err != nil {
+		return nil, err
+	}
+	o.Wait = true
+	return p.command(ctx, pk, dn, "thing.service.property.get", alink.PropertyGetTopic(pk, dn), params, o, func(m *tsl.Model, v devjson.Value) error {
+		for _, id := range identifiers {
+			if _, known := m.Property(id); !known {
+				return &Error{Kind: KindInvalid, Code: alink.CodePropertyUndefined, Message: "the thing model has no property " + id}
+			}
+		}
+		return nil
+	})
+}
+
+// InvokeService calls a service of a device. params is a JSON object, {} if nil.
+func (p *Platform) InvokeService(ctx context.Context, pk, dn, service string, params json.RawMessage, o CallOptions) (*CallResult, error) {
+	if len(params) == 0 {
+		params = json.RawMessage("{}")
+	}
+	pr, err := p.productOf(ctx, pk)
+	if err != nil {
+		return nil, err
+	}
+	topic := alink.ServiceTopic(pk, dn, service)
+	if o.ForceID == "" {
+		o.ForceID = p.calls.id()
+	}
+	if s, known := pr.model.Load().Service(service); known && s.CallType == tsl.CallSync {
+		o.Wait = true
+		topic = p.syncTopic(pk, dn, o.ForceID, topic)
+	}
+	return p.send(ctx, pk, dn, command{method: "thing.service." + service, topic: topic, service: service, params: params}, o, func(m *tsl.Model, v devjson.Value) error {
+		if problem := m.CheckServiceInput(service, v, tsl.Strong); problem != nil {
+			return problem
+		}
+		return nil
+	})
+}
+
+// syncTopic is where a synchronous call goes: it depends on what the device asked
+// for at its login (spec/thing-model.md §8.2).
+func (p *Platform) syncTopic(pk, dn, id, service string) string {
+	p.presentMu.RLock()
+	ext := p.present[DeviceKey(pk, dn)]
+	p.presentMu.RUnlock()
+	if ext&alink.ExtRRPCWanted != 0 {
+		return alink.ExtRRPCTopic(id, service)
+	}
+	return alink.RRPCRequestTopic(pk, dn, id)
+}
+
+func (p *Platform) command(ctx context.Context, pk, dn, method, topic string, params json.RawMessage, o CallOptions, check func(*tsl.Model, devjson.Value) error) (*CallResult, error) {
+	return p.send(ctx, pk, dn, command{method: method, topic: topic, params: params}, o, check)
+}
+
+type command struct {
+	method, topic, service string
+	params                 json.RawMessage
+}
+
+func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOptions, check func(*tsl.Model, devjson.Value) error) (*CallResult, error) {
+	dev, err := p.store.Device(ctx, pk, dn)
+	if err != nil {
+		return nil, err
+	}
+	pr, err := p.productOf(ctx, pk)
+	if err != nil {
+		return nil, err
+	}
+	var parser devjson.Parser
+	v, err := parser.ParseStrict(c.params)
+	if err != nil {
+		return nil, &Error{Kind: KindInvalid, Code: alink.CodeParameter, Message: "the parameters are not JSON: " + err.Error()}
+	}
+	if !o.NoCheck {
+		if err := check(pr.model.Load(), v); err != nil {
+			return nil, err
+		}
+	}
+	key := DeviceKey(pk, dn)
+	switch {
+	case !dev.Enabled:
+		return nil, &Error{Kind: KindConflict, Code: alink.CodeDownlinkDisabled, Message: "device " + pk + "/" + dn + " is disabled"}
+	case dev.ActivatedAt.IsZero() && !p.broker.Online(key):
+		return nil, &Error{Kind: KindOffline, Code: alink.CodeNotActivated, Message: "device " + pk + "/" + dn + " has never connected"}
+	case !p.broker.Online(key):
+		return nil, &Error{Kind: KindOffline, Code: alink.CodeOffline, Message: "device " + pk + "/" + dn + " is offline"}
+	}
+	id := o.ForceID
+	if id == "" {
+		id = p.calls.id()
+	}
+	compact := v.AppendJSON(nil)
+	w := &call{service: c.service, input: compact, reply: make(chan CallResult, 1)}
+	at := callKey(key, id)
+	p.calls.mu.Lock()
+	if len(p.calls.waiting) >= maxWaitingCalls {
+		p.calls.mu.Unlock()
+		return nil, &Error{Kind: KindBusy, Code: alink.CodeTooManyRequests, Message: "too many commands wait for replies"}
+	}
+	p.calls.waiting[at] = w
+	p.calls.mu.Unlock()
+	timeout := o.Timeout
+	if timeout <= 0 {
+		timeout = p.options.CallTimeout
+	}
+	time.AfterFunc(timeout, func() { p.calls.forget(at, w) })
+
+	result := &CallResult{ID: id, Topic: c.topic}
+	sent := make(chan error, 1)
+	p.broker.Publish(broker.Message{Topic: c.topic, Payload: alink.AppendCommand(nil, c.method, id, compact, ""), Publisher: "platform"},
+		func(err error) { sent <- err })
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case err := <-sent:
+		if err != nil {
+			p.calls.forget(at, w)
+			return nil, err
+		}
+	case <-ctx.Done():
+		p.calls.forget(at, w)
+		return nil, ctx.Err()
+	case <-p.ctx.Done():
+		return nil, &Error{Kind: KindClosed, Message: "the server is shutting down"}
+	}
+	if !o.Wait {
+		return result, nil
+	}
+	select {
+	case r := <-w.reply:
+		r.Topic = c.topic
+		return &r, nil
+	case <-timer.C:
+		return result, &Error{Kind: KindTimeout, Code: alink.CodeDeliveryFailed,
+			Message: fmt.Sprintf("device %s/%s did not reply to message %s within %v", pk, dn, id, timeout)}
+	case <-ctx.Done():
+		p.calls.forget(at, w)
+		return nil, ctx.Err()
+	case <-p.ctx.Done():
+		return nil, &Error{Kind: KindClosed, Message: "the server is shutting down"}
+	}
+}
+
+func (c *calls) forget(at string, w *call) {
+	c.mu.Lock()
+	if c.waiting[at] == w {
+		delete(c.waiting, at)
+	}
+	c.mu.Unlock()
+}
+
+func (c *calls) take(at string) *call {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	w := c.waiting[at]
+	delete(c.waiting, at)
+	return w
+}
+
+// answered takes a device's reply to a command. The first one counts.
+func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Exchange) {
+	err := w.decoder.Reply(x.Payload, &w.reply)
+	var at string
+	switch {
+	case t.Kind == alink.RRPCResponse, t.Kind == alink.ExtRRPC:
+		at = callKey(d.key, t.ID)
+	case err != nil:
+		var e *alink.EnvelopeError
+		errors.As(err, &e)
+		p.logger.Debug("a device's reply cannot be read", "productKey", d.pk, "deviceName", d.dn, "topic", x.Topic, "error", err)
+		return
+	default:
+		at = callKey(d.key, w.reply.ID)
+	}
+	c := p.calls.take(at)
+	if c == nil {
+		p.calls.late.Add(1)
+		p.logger.Debug("a reply that nobody waits for", "productKey", d.pk, "deviceName", d.dn, "topic", x.Topic)
+		return
+	}
+	r := CallResult{Replied: true}
+	if err != nil { // answered on the right topic, but not in the form: hand it over as it is
+		r.ID = t.ID
+		r.Data, _ = json.Marshal(string(x.Payload))
+	} else {
+		r.ID = string([]byte(w.reply.ID))
+		r.Code = int(w.reply.Code)
+		r.Message = string([]byte(w.reply.Message))
+		if w.reply.Data.Exists() {
+			r.Data = w.reply.Data.AppendJSON(nil)
+		}
+	}
+	if c.service != "" {
+		p.recordCall(d, c, &r, x.Time)
+	}
+	c.reply <- r
+}
+
+// recordCall keeps a service call in the device's history.
+func (p *Platform) recordCall(d *device, c *call, r *CallResult, at time.Time) {
+	b := append([]byte(nil), `{"id":`...)
+	b = devjson.AppendString(b, r.ID)
+	b = append(b, `,"code":`...)
+	b = strconv.AppendInt(b, int64(r.Code), 10)
+	b = append(append(b, `,"input":`...), c.input...)
+	b = append(b, `,"output":`...)
+	if r.Data != nil {
+		b = append(b, r.Data...)
+	} else {
+		b = append(b, "{}"...)
+	}
+	b = append(b, '}')
+	p.store.Append([]store.Point{{
+		Series: store.SeriesKey{DeviceID: d.id, Kind: store.Service, Identifier: c.service},
+		TimeMS: at.UnixMilli(), Value: store.JSON(b),
+	}}, nil)
+}
+
+// Publish publishes a message of the server's owner to any topic.
+func (p *Platform) Publish(ctx context.Context, who, topic string, payload []byte, qos byte, retain bool) error {
+	if qos > 1 {
+		return &Error{Kind: KindInvalid, Message: "the QoS must be 0 or 1"}
+	}
+	if err := validTopic(topic); err != nil {
+		return err
+	}
+	sent := make(chan error, 1)
+	p.broker.Publish(broker.Message{Topic: topic, Payload: payload, QoS: qos, Retain: retain, Publisher: who}, func(err error) { sent <- err })
+	select {
+	case err := <-sent:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-p.ctx.Done():
+		return &Error{Kind: KindClosed, Message: "the server is shutting down"}
+	}
+}

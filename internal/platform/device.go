@@ -1,0 +1,200 @@
+package platform
+
+import (
+	"context"
+	"time"
+
+	"github.com/linkstead/linkstead/alink"
+	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/store"
+)
+
+// deviceEntry is what a login needs of a device, in memory.
+type deviceEntry struct {
+	id      int64
+	secret  store.Secret
+	enabled bool
+	product *product
+}
+
+// device is a logged-in device: the principal of its connection and its rights.
+type device struct {
+	id      int64
+	pk, dn  string
+	key     string
+	product *product
+	ext     int // bitmap of the client id's ext parameter
+	since   time.Time
+	// prefixes of the topics it may use
+	sys, custom string
+}
+
+func newDevice(e *deviceEntry, pk, dn string, ext int, now time.Time) *device {
+	return &device{
+		id: e.id, pk: pk, dn: dn, key: DeviceKey(pk, dn), product: e.product, ext: ext, since: now,
+		sys: "/sys/" + pk + "/" + dn + "/", custom: "/" + pk + "/" + dn + "/",
+	}
+}
+
+// entry reads a device for a login, from the database. It may block.
+func (p *Platform) entry(ctx context.Context, pk, dn string) (*deviceEntry, error) {
+	generation := p.generation.Load()
+	c, err := p.store.Credentials(ctx, pk, dn)
+	if err != nil {
+		return nil, err
+	}
+	pr, err := p.productOf(ctx, pk)
+	if err != nil {
+		return nil, err
+	}
+	e := &deviceEntry{id: c.Device.ID, secret: c.Secret, enabled: c.Device.Enabled, product: pr}
+	key := DeviceKey(pk, dn)
+	p.devices.Set(key, e)
+	if p.generation.Load() != generation { // it may have changed since it was read
+		p.devices.Invalidate(key)
+	}
+	return e, nil
+}
+
+// changed forgets what is in memory of a device.
+func (p *Platform) changed(pk, dn string) {
+	p.generation.Add(1)
+	p.devices.Invalidate(DeviceKey(pk, dn))
+}
+
+// Connected notes that a client is there.
+func (p *Platform) Connected(c broker.Connection) {
+	if d, ok := c.Principal.(*device); ok {
+		p.presentMu.Lock()
+		p.present[d.key] = d.ext
+		p.presentMu.Unlock()
+		p.store.SetOnline(d.id, p.now(), c.Remote.String())
+		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
+		return
+	}
+	p.logger.Info("application online", "clientId", c.ClientID, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
+}
+
+// Disconnected notes that a client is gone.
+func (p *Platform) Disconnected(c broker.Connection, cause string) {
+	if d, ok := c.Principal.(*device); ok {
+		p.presentMu.Lock()
+		delete(p.present, d.key)
+		p.presentMu.Unlock()
+		p.store.SetOffline(d.id, p.now(), c.Remote.String())
+		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
+		return
+	}
+	if u, ok := c.Principal.(*user); ok {
+		u.mu.Lock()
+		if u.keys[c.Key]--; u.keys[c.Key] <= 0 {
+			delete(u.keys, c.Key)
+		}
+		u.mu.Unlock()
+	}
+	p.logger.Info("application offline", "clientId", c.ClientID, "cause", cause)
+}
+
+// Publish decides what a device may publish to (spec/topics.md §9): its own
+// uplink topics and its own custom topics. Names are compared byte for byte.
+func (d *device) Publish(topic string) broker.Decision {
+	t, ok := alink.ParseTopic(topic)
+	if !ok {
+		return broker.Deny
+	}
+	switch t.Kind {
+	case alink.Custom:
+		if t.Of(d.pk, d.dn) {
+			return broker.Route
+		}
+		return broker.Deny
+	case alink.Broadcast:
+		return broker.Deny
+	case alink.ExtRRPC:
+		if d.within(t.Suffix) {
+			return broker.System
+		}
+		return broker.Deny
+	}
+	if !t.Of(d.pk, d.dn) || t.Direction() == alink.Down {
+		return broker.Deny
+	}
+	return broker.System
+}
+
+// within reports whether a topic inside an ExtRRPC topic is the device's own.
+func (d *device) within(inner string) bool {
+	t, ok := alink.ParseTopic(inner)
+	return ok && t.Of(d.pk, d.dn)
+}
+
+// Subscribe reports whether a filter reaches nothing but what the device may
+// receive. Filters without an identity (/ext/rrpc/#) are granted; the engine
+// delivers system topics to the device they belong to and to no other.
+func (d *device) Subscribe(filter string) bool {
+	switch {
+	case hasPrefix(filter, d.sys), hasPrefix(filter, d.custom):
+		return true
+	case hasPrefix(filter, "/broadcast/"+d.pk+"/"), hasPrefix(filter, "/ext/rrpc/"), hasPrefix(filter, "/ext/network/probe/"):
+		return true
+	}
+	switch filter {
+	case "/ext/register", "/ext/regnwl", "/ext/auth/identity/response":
+		return true
+	}
+	own := d.pk + "/" + d.dn
+	for _, root := range [...]string{"/ext/", "/ota/device/", "/shadow/"} {
+		if !hasPrefix(filter, root) {
+			continue
+		}
+		rest := filter[len(root):]
+		word := level(rest)
+		if word == "" || word == "#" || len(word) == len(rest) {
+			return false
+		}
+		rest = rest[len(word)+1:]
+		return rest == own || hasPrefix(rest, own+"/")
+	}
+	return false
+}
+
+// Receive reports whether a message that waited may be delivered.
+func (d *device) Receive(topic string) bool { return true }
+
+func hasPrefix(s, prefix string) bool { return len(s) > len(prefix) && s[:len(prefix)] == prefix }
+
+func level(s string) string {
+	for i := range len(s) {
+		if s[i] == '/' {
+			return s[:i]
+		}
+	}
+	return s
+}
+
+// Implicit names the device that gets a system topic without having subscribed
+// (spec/topics.md §1).
+func (p *Platform) Implicit(topic string) string {
+	if len(topic) < 6 || topic[0] != '/' {
+		return ""
+	}
+	switch level(topic[1:]) {
+	case "sys", "ext", "ota", "shadow":
+	default:
+		return ""
+	}
+	t, ok := alink.ParseTopic(topic)
+	if !ok || !t.System() {
+		return ""
+	}
+	if t.Kind == alink.ExtRRPC {
+		if t, ok = alink.ParseTopic(t.Suffix); !ok || t.ProductKey == "" || t.DeviceName == "" {
+			return ""
+		}
+		return DeviceKey(t.ProductKey, t.DeviceName)
+	}
+	if t.ProductKey == "" || t.DeviceName == "" || t.Direction() == alink.Up || t.Direction() == alink.Neither {
+		return ""
+	}
+	return DeviceKey(t.ProductKey, t.DeviceName)
+}

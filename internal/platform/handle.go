@@ -1,0 +1,156 @@
+package platform
+
+import (
+	"errors"
+	"sync"
+
+	"github.com/linkstead/linkstead/alink"
+	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/store"
+)
+
+// worker is what one message needs while it is handled.
+type worker struct {
+	decoder alink.Decoder
+	request alink.Request
+	reply   alink.Reply
+	points  []store.Point
+	topic   []byte
+	method  []byte
+	data    []byte
+	out     []byte
+	values  []byte
+}
+
+var workers = sync.Pool{New: func() any { return new(worker) }}
+
+// Handle takes a device's publication to a system topic to the service that
+// answers it.
+func (p *Platform) Handle(x *broker.Exchange) {
+	d, ok := x.Principal.(*device)
+	t, known := alink.ParseTopic(x.Topic)
+	if !ok || !known {
+		x.Done(nil)
+		return
+	}
+	w := workers.Get().(*worker)
+	if done := p.serve(w, d, t, x); done {
+		x.Done(nil)
+	}
+	workers.Put(w)
+}
+
+// serve reports whether the exchange is done; otherwise the service calls Done
+// later.
+func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
+	switch {
+	case t.Kind == alink.RRPCResponse, t.Kind == alink.ExtRRPC:
+		p.answered(w, d, t, x)
+		return true
+	case t.Reply:
+		switch t.Kind {
+		case alink.PropertySet, alink.PropertyGet, alink.ServiceCall:
+			p.answered(w, d, t, x)
+		default:
+			p.unserved.note(p, d, x.Topic)
+		}
+		return true
+	}
+	switch t.Kind {
+	case alink.PropertyPost:
+		return p.propertyPost(w, d, t, x)
+	case alink.EventPost:
+		return p.eventPost(w, d, t, x)
+	case alink.NTPRequest:
+		return p.ntp(w, d, x)
+	case alink.DeviceInfoUpdate, alink.DeviceInfoDelete:
+		return p.tags(w, d, t, x)
+	case alink.TemplateGet, alink.DynamicTSLGet:
+		return p.template(w, d, t, x)
+	}
+	p.unserved.note(p, d, x.Topic)
+	return true
+}
+
+// read decodes a request; if it cannot be read the failure is answered.
+func (w *worker) read(t alink.Topic, x *broker.Exchange) bool {
+	err := w.decoder.Request(x.Payload, &w.request)
+	if err == nil {
+		return true
+	}
+	code := alink.CodeNotJSON
+	var e *alink.EnvelopeError
+	if errors.As(err, &e) {
+		code = e.Code
+	}
+	w.request = alink.Request{Ack: true}
+	w.answer(t, x, code, nil, "")
+	return false
+}
+
+// answer replies to the request in w, unless its sender wants no reply. An empty
+// message is the code's own.
+func (w *worker) answer(t alink.Topic, x *broker.Exchange, code alink.Code, data []byte, message string) {
+	if !w.request.Ack {
+		return
+	}
+	w.topic = t.AppendReplyTopic(w.topic[:0])
+	w.out = alink.AppendReply(w.out[:0], code, data, w.request.ID, message, t.Method(), "")
+	x.Reply(w.topic, w.out)
+}
+
+// stored is told by the store that an exchange's points are safe.
+type stored struct {
+	p *Platform
+	x *broker.Exchange
+}
+
+var storedPool = sync.Pool{New: func() any { return new(stored) }}
+
+// Committed ends the exchange.
+func (s *stored) Committed(err error) {
+	x, p := s.x, s.p
+	*s = stored{}
+	storedPool.Put(s)
+	if err != nil {
+		p.storeFailed(err)
+	}
+	x.Done(err)
+}
+
+// keep hands points to the store; the exchange is done when they are on disk.
+func (p *Platform) keep(x *broker.Exchange, points []store.Point) {
+	s := storedPool.Get().(*stored)
+	s.p, s.x = p, x
+	p.store.Append(points, s)
+}
+
+func (p *Platform) storeFailed(err error) {
+	p.logger.Error("device data could not be stored; the device is not acknowledged", "error", err,
+		"hint", "check the free space and health of the disk that holds the data directory")
+}
+
+// unserved remembers which device asked for what is not offered, so that the log
+// says it once.
+type unserved struct {
+	mu   sync.Mutex
+	seen map[string]struct{}
+}
+
+const maxUnserved = 10_000
+
+func (u *unserved) note(p *Platform, d *device, topic string) {
+	u.mu.Lock()
+	if u.seen == nil || len(u.seen) >= maxUnserved {
+		u.seen = make(map[string]struct{})
+	}
+	_, known := u.seen[topic]
+	if !known {
+		u.seen[topic] = struct{}{}
+	}
+	u.mu.Unlock()
+	if !known {
+		p.logger.Warn("a device uses a service that is not offered; the message is acknowledged and dropped",
+			"productKey", d.pk, "deviceName", d.dn, "topic", clip(topic))
+	}
+}

@@ -1,0 +1,153 @@
+package platform
+
+import (
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// Login decides a login: a user name with an & is a device's, any other an
+// application's. There is no anonymous login.
+func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *broker.Refusal)) {
+	answer := func(a *broker.Admission, why *broker.Refusal) {
+		if why != nil {
+			p.refusals.add(Refusal{
+				AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: r.Remote.String(),
+				Transport: r.Kind.String(), Code: why.Code.String(), Cause: why.Cause,
+			})
+		}
+		done(a, why)
+	}
+	switch {
+	case strings.Contains(r.Username, "&"):
+		p.loginDevice(r, answer)
+	case !r.HasUsername || r.Username == "":
+		if strings.Contains(r.ClientID, "|") {
+			answer(nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(r.ClientID),
+				Cause: "the CONNECT has a device's client id but no user name; expected {deviceName}&{productKey}. Login with a client certificate (X.509) is not offered"})
+			return
+		}
+		answer(nil, &broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(r.ClientID),
+			Cause: "the CONNECT has no user name, and nobody may log in anonymously; a device sends {deviceName}&{productKey}, an application the name of its user (linkstead user add NAME)"})
+	default:
+		p.loginUser(r, answer)
+	}
+}
+
+// busy is the refusal when too many logins wait.
+func busy(identity string) *broker.Refusal {
+	return &broker.Refusal{Code: mqtt.ServerUnavailable, Identity: identity,
+		Cause: "too many logins are waiting; the client should try again later"}
+}
+
+// clip bounds what a stranger can put into a log.
+func clip(s string) string {
+	if len(s) > 128 {
+		return s[:128] + "…"
+	}
+	return s
+}
+
+// Refusal is a login that was refused, as its owner sees it.
+type Refusal struct {
+	AtMS      int64  `json:"at"` // Unix milliseconds
+	Identity  string `json:"identity"`
+	ClientID  string `json:"clientId"`
+	Remote    string `json:"remote"`
+	Transport string `json:"transport"`
+	Code      string `json:"code"`
+	Cause     string `json:"cause"`
+}
+
+const keptRefusals = 200
+
+// refusals keeps the latest refusals.
+type refusals struct {
+	mu   sync.Mutex
+	ring []Refusal
+	next int
+}
+
+func (r *refusals) add(x Refusal) {
+	x.ClientID = clip(x.ClientID)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.ring) < keptRefusals {
+		r.ring = append(r.ring, x)
+		return
+	}
+	r.ring[r.next] = x
+	r.next = (r.next + 1) % keptRefusals
+}
+
+// Refusals returns the latest refused logins, newest first.
+func (p *Platform) Refusals() []Refusal {
+	r := &p.refusals
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	out := make([]Refusal, 0, len(r.ring))
+	for i := len(r.ring) - 1; i >= 0; i-- {
+		out = append(out, r.ring[(r.next+i)%len(r.ring)])
+	}
+	return out
+}
+
+const keptDrops = 1000
+
+// drops keeps the latest messages that were not delivered.
+type drops struct {
+	mu     sync.Mutex
+	ring   []broker.Drop
+	next   int
+	totals map[string]uint64
+}
+
+// Dropped records a message that was not delivered. What repeats within a second
+// is counted in one record.
+func (p *Platform) Dropped(d broker.Drop) {
+	r := &p.drops
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.totals == nil {
+		r.totals = make(map[string]uint64)
+	}
+	r.totals[d.Reason] += uint64(max(d.Count, 1))
+	if n := len(r.ring); n > 0 {
+		at := (r.next + n - 1) % n
+		if n < keptDrops {
+			at = n - 1
+		}
+		last := &r.ring[at]
+		if last.Key == d.Key && last.Topic == d.Topic && last.Reason == d.Reason && d.AtMS-last.AtMS < time.Second.Milliseconds() {
+			last.Count += d.Count
+			last.Bytes += d.Bytes
+			return
+		}
+	}
+	if len(r.ring) < keptDrops {
+		r.ring = append(r.ring, d)
+		return
+	}
+	r.ring[r.next] = d
+	r.next = (r.next + 1) % keptDrops
+}
+
+// Drops returns the latest messages that were not delivered, newest first, and
+// how many there were of each reason since the start.
+func (p *Platform) Drops() (latest []broker.Drop, totals map[string]uint64) {
+	r := &p.drops
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	totals = make(map[string]uint64, len(r.totals))
+	for k, v := range r.totals {
+		totals[k] = v
+	}
+	n := len(r.ring)
+	for i := n - 1; i >= 0; i-- {
+		latest = append(latest, r.ring[(r.next+i)%n])
+	}
+	return latest, totals
+}

@@ -1,0 +1,265 @@
+package platform
+
+import (
+	"context"
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/store"
+	"github.com/linkstead/linkstead/internal/topics"
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+// users is what is kept in memory of applications' users.
+type users struct {
+	mu    sync.Mutex
+	m     map[string]*user
+	proof [32]byte // key under which verified passwords are remembered
+	dummy string   // a hash for users that do not exist
+}
+
+// user is one user and the rights of its connections.
+type user struct {
+	name    string
+	hash    string
+	enabled bool
+	rights  atomic.Pointer[[]store.Right]
+
+	mu       sync.Mutex
+	verified [sha256.Size]byte // proof of the password that was verified last
+	known    bool
+	keys     map[string]int // sessions that are connected
+}
+
+func (u *users) init() {
+	u.m = make(map[string]*user)
+	_, _ = rand.Read(u.proof[:])
+	var b [16]byte
+	_, _ = rand.Read(b[:])
+	u.dummy, _ = HashPassword(fmt.Sprintf("%x", b))
+}
+
+func (p *Platform) proof(password []byte) [sha256.Size]byte {
+	h := hmac.New(sha256.New, p.users.proof[:])
+	h.Write(password)
+	return [sha256.Size]byte(h.Sum(nil))
+}
+
+// loginUser checks the login of an application. A password that was verified
+// before costs a hash, a new one argon2id on a worker.
+func (p *Platform) loginUser(r *broker.LoginRequest, done func(*broker.Admission, *broker.Refusal)) {
+	name := r.Username
+	if r.ClientID == "" && r.Version != mqtt.V5 && !r.CleanStart {
+		done(nil, &broker.Refusal{Code: mqtt.ClientIdentifierNotValid, Identity: clip(name),
+			Cause: "an empty client identifier needs Clean Session 1 [MQTT-3.1.3-8]"})
+		return
+	}
+	p.users.mu.Lock()
+	u := p.users.m[name]
+	p.users.mu.Unlock()
+	if u != nil && r.HasPassword {
+		proof := p.proof(r.Password)
+		u.mu.Lock()
+		same := u.known && hmac.Equal(u.verified[:], proof[:])
+		u.mu.Unlock()
+		if same && u.enabled {
+			done(p.admitUser(r, u), nil)
+			return
+		}
+	}
+	queued := later(p.verify, func() {
+		u, err := p.user(p.ctx, name)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			p.logger.Error("a user could not be looked up", "user", clip(name), "error", err)
+			done(nil, &broker.Refusal{Code: mqtt.ServerUnavailable, Identity: clip(name), Cause: "the user could not be looked up: " + err.Error()})
+			return
+		}
+		hash := p.users.dummy // so that unknown users take as long
+		if u != nil {
+			hash = u.hash
+		}
+		ok := VerifyPassword(hash, string(r.Password))
+		switch {
+		case u == nil:
+			done(nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(name),
+				Cause: "there is no user " + clip(name) + "; create it: linkstead user add " + clip(name) + ". (A device's user name is {deviceName}&{productKey}.)"})
+		case !ok || !r.HasPassword:
+			done(nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(name), Cause: "wrong password"})
+		case !u.enabled:
+			done(nil, &broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(name), Cause: "the user is disabled"})
+		default:
+			u.mu.Lock()
+			u.verified, u.known = p.proof(r.Password), true
+			u.mu.Unlock()
+			done(p.admitUser(r, u), nil)
+		}
+	})
+	if !queued {
+		done(nil, busy(clip(name)))
+	}
+}
+
+// user returns a user from memory, or reads it. It may block.
+func (p *Platform) user(ctx context.Context, name string) (*user, error) {
+	p.users.mu.Lock()
+	defer p.users.mu.Unlock()
+	if u := p.users.m[name]; u != nil {
+		return u, nil
+	}
+	rec, err := p.store.User(ctx, name)
+	if err != nil {
+		return nil, err
+	}
+	u := &user{name: rec.Name, hash: rec.PasswordHash, enabled: rec.Enabled, keys: make(map[string]int)}
+	u.rights.Store(&rec.Rights)
+	p.users.m[name] = u
+	return u, nil
+}
+
+func (p *Platform) admitUser(r *broker.LoginRequest, u *user) *broker.Admission {
+	id := r.ClientID
+	a := &broker.Admission{Owner: "u:" + u.name, Profile: &p.application, Rights: u, Principal: u}
+	if id == "" {
+		id = broker.AssignClientID()
+		a.ClientID = id
+	}
+	a.Key = "a:" + id
+	u.mu.Lock()
+	u.keys[a.Key]++
+	u.mu.Unlock()
+	return a
+}
+
+// Publish decides by the user's rights of now.
+func (u *user) Publish(topic string) broker.Decision {
+	for _, r := range *u.rights.Load() {
+		if r.Publish && topics.Matches(r.Filter, topic) {
+			return broker.Route
+		}
+	}
+	return broker.Deny
+}
+
+// Subscribe reports whether one right covers the filter.
+func (u *user) Subscribe(filter string) bool {
+	for _, r := range *u.rights.Load() {
+		if r.Subscribe && topics.Covers(r.Filter, filter) {
+			return true
+		}
+	}
+	return false
+}
+
+// Receive reports whether a message that waited may be delivered.
+func (u *user) Receive(topic string) bool {
+	for _, r := range *u.rights.Load() {
+		if r.Subscribe && topics.Matches(r.Filter, topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// User is an application's user as it is managed.
+type User struct {
+	Name      string  `json:"name"`
+	Rights    []Right `json:"rights"`
+	Enabled   bool    `json:"enabled"`
+	CreatedAt int64   `json:"createdAt"` // Unix milliseconds
+}
+
+// Right allows something on the topics that a filter matches.
+type Right struct {
+	Filter    string `json:"filter"`
+	Publish   bool   `json:"publish,omitempty"`
+	Subscribe bool   `json:"subscribe,omitempty"`
+}
+
+// PutUser creates a user, or changes its password and rights. Connections it has
+// are closed, so that they come back with what is true now.
+func (p *Platform) PutUser(ctx context.Context, who, name, password string, rights []Right) error {
+	if name == "" || len(name) > 128 || strings.ContainsAny(name, "&\x00\r\n") {
+		return &Error{Kind: KindInvalid, Message: fmt.Sprintf("%q cannot be a user name", clip(name)),
+			Hint: "use 1 to 128 characters without &, which marks devices"}
+	}
+	if len(password) < 8 || len(password) > 256 {
+		return &Error{Kind: KindInvalid, Message: "the password must have 8 to 256 characters"}
+	}
+	rec := store.User{Name: name, Enabled: true}
+	for _, r := range rights {
+		if err := topics.ValidFilter(r.Filter); err != nil {
+			return &Error{Kind: KindInvalid, Message: err.Error(), Hint: "a right is a topic filter such as /sys/a1ji0qFv6Jf/+/thing/#"}
+		}
+		if strings.HasPrefix(r.Filter, "$share/") {
+			return &Error{Kind: KindInvalid, Message: r.Filter + " is a shared subscription, not a right", Hint: "give the right to the filter behind the group"}
+		}
+		rec.Rights = append(rec.Rights, store.Right(r))
+	}
+	hash, err := HashPassword(password)
+	if err != nil {
+		return err
+	}
+	rec.PasswordHash = hash
+	if err := p.store.PutUser(ctx, rec); err != nil {
+		return err
+	}
+	p.forgetUser(name, &rec.Rights)
+	p.audit(ctx, who, "user.put", name, fmt.Sprintf("%d rights", len(rights)))
+	return nil
+}
+
+// DeleteUser removes a user and closes its connections.
+func (p *Platform) DeleteUser(ctx context.Context, who, name string) error {
+	if err := p.store.DeleteUser(ctx, name); err != nil {
+		return err
+	}
+	p.forgetUser(name, &[]store.Right{})
+	p.audit(ctx, who, "user.delete", name, "")
+	return nil
+}
+
+// forgetUser takes a user out of memory; open connections get the rights given
+// and are closed.
+func (p *Platform) forgetUser(name string, rights *[]store.Right) {
+	p.users.mu.Lock()
+	u := p.users.m[name]
+	delete(p.users.m, name)
+	p.users.mu.Unlock()
+	if u == nil {
+		return
+	}
+	u.rights.Store(rights)
+	u.mu.Lock()
+	keys := make([]string, 0, len(u.keys))
+	for k := range u.keys {
+		keys = append(keys, k)
+	}
+	u.mu.Unlock()
+	for _, k := range keys {
+		p.broker.Disconnect(k)
+	}
+}
+
+// Users returns the users behind name after, at most limit (100 if 0).
+func (p *Platform) Users(ctx context.Context, after string, limit int) ([]User, error) {
+	recs, err := p.store.Users(ctx, store.UserQuery{After: after, Limit: limit})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]User, 0, len(recs))
+	for _, r := range recs {
+		u := User{Name: r.Name, Enabled: r.Enabled, CreatedAt: r.CreatedAt.UnixMilli()}
+		for _, right := range r.Rights {
+			u.Rights = append(u.Rights, Right(right))
+		}
+		out = append(out, u)
+	}
+	return out, nil
+}

@@ -1,0 +1,159 @@
+package platform
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/maypok86/otter/v2"
+
+	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/store"
+)
+
+// Broker is what the platform needs of the MQTT engine.
+type Broker interface {
+	Publish(m broker.Message, done func(error))
+	Online(key string) bool
+	Disconnect(key string)
+	Forget(key string)
+}
+
+// Options configure a Platform. Store is required.
+type Options struct {
+	Store  *store.Store
+	Logger *slog.Logger
+	// Now is the clock: time.Now if nil.
+	Now func() time.Time
+	// Device and Application are how the two kinds of client are treated.
+	Device, Application broker.Profile
+	// Strict refuses what the cloud refuses: a keep-alive outside 30 to 1200 s.
+	Strict bool
+	// CallTimeout is how long the reply to a command is awaited: 8 s.
+	CallTimeout time.Duration
+}
+
+// Platform serves devices and those who manage them. All methods may be called
+// from any goroutine.
+type Platform struct {
+	options     Options
+	store       *store.Store
+	logger      *slog.Logger
+	now         func() time.Time
+	broker      Broker
+	device      broker.Profile
+	application broker.Profile
+
+	devices    *otter.Cache[string, *deviceEntry]
+	generation atomic.Uint64 // grows whenever a cached device may have changed
+
+	productMu sync.RWMutex
+	products  map[string]*product
+
+	users  users
+	lookup chan func()
+	verify chan func() // passwords, apart from devices so that neither waits for the other
+	stop   context.CancelFunc
+	ctx    context.Context
+	wg     sync.WaitGroup
+
+	presentMu sync.RWMutex
+	present   map[string]int // ext bitmap of the devices that are connected
+
+	calls    calls
+	refusals refusals
+	drops    drops
+	unserved unserved
+}
+
+// lookups is how many logins may wait for a record that is not in memory, and
+// lookupWorkers how many are read at the same time.
+const (
+	lookups          = 8192
+	lookupWorkers    = 8
+	passwordsWaiting = 256
+	cachedDevices    = 200_000
+)
+
+// New makes a platform. Bind it to the broker before the first connection.
+func New(o Options) *Platform {
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.CallTimeout <= 0 {
+		o.CallTimeout = 8 * time.Second
+	}
+	p := &Platform{
+		options: o, store: o.Store, logger: o.Logger, now: o.Now, device: o.Device, application: o.Application,
+		devices:  otter.Must(&otter.Options[string, *deviceEntry]{MaximumSize: cachedDevices}),
+		products: make(map[string]*product),
+		present:  make(map[string]int),
+		lookup:   make(chan func(), lookups),
+		verify:   make(chan func(), passwordsWaiting),
+	}
+	p.ctx, p.stop = context.WithCancel(context.Background())
+	p.calls.init(o.Now())
+	p.users.init()
+	for range lookupWorkers {
+		p.wg.Go(func() { p.work(p.lookup) })
+	}
+	for range passwordsAtOnce {
+		p.wg.Go(func() { p.work(p.verify) })
+	}
+	return p
+}
+
+func (p *Platform) work(jobs <-chan func()) {
+	for {
+		select {
+		case f := <-jobs:
+			f()
+		case <-p.ctx.Done():
+			return
+		}
+	}
+}
+
+// Bind tells the platform which broker it serves.
+func (p *Platform) Bind(b Broker) { p.broker = b }
+
+// Profile is how devices, or applications, are treated.
+func (p *Platform) Profile(device bool) *broker.Profile {
+	if device {
+		return &p.device
+	}
+	return &p.application
+}
+
+// Close ends what the platform does by itself. Calls that wait for a device
+// return ErrClosed.
+func (p *Platform) Close() {
+	p.stop()
+	p.wg.Wait()
+	p.devices.StopAllGoroutines()
+}
+
+// later runs f on a worker of the given queue. It reports false when too much
+// waits already.
+func later(jobs chan<- func(), f func()) bool {
+	select {
+	case jobs <- f:
+		return true
+	default:
+		return false
+	}
+}
+
+// DeviceKey is the session key of a device.
+func DeviceKey(productKey, deviceName string) string { return "d:" + productKey + "/" + deviceName }
+
+var (
+	_ broker.Authority = (*Platform)(nil)
+	_ broker.Handler   = (*Platform)(nil)
+	_ broker.Recorder  = (*Platform)(nil)
+)
