@@ -1,0 +1,76 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// status is what is waiting to be written about a device's connection.
+type status struct {
+	online  int64 // ms, 0 for no change
+	offline int64
+	addr    string
+}
+
+// SetOnline records that a device logged in at a time from an address. It does
+// not wait: the next round of the writer stores it, and of several waiting
+// changes of one device only the last. A first login activates the device.
+func (s *Store) SetOnline(deviceID int64, at time.Time, addr string) {
+	s.queue.setStatus(deviceID, status{online: toMS(at), addr: cut(addr)})
+}
+
+// SetOffline records that a device's connection ended at a time. It does not
+// wait, as SetOnline.
+func (s *Store) SetOffline(deviceID int64, at time.Time, addr string) {
+	s.queue.setStatus(deviceID, status{offline: toMS(at), addr: cut(addr)})
+}
+
+func (q *queue) setStatus(device int64, st status) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.closed {
+		return
+	}
+	q.next.status[device] = q.next.status[device].then(st)
+	q.arrived(q.next)
+}
+
+// then is one change after another.
+func (st status) then(later status) status {
+	if later.online != 0 {
+		st.online = later.online
+	}
+	if later.offline != 0 {
+		st.offline = later.offline
+	}
+	if later.addr != "" {
+		st.addr = later.addr
+	}
+	return st
+}
+
+// restore puts changes back that could not be written, behind newer ones.
+func (q *queue) restore(old map[int64]status) {
+	if len(old) == 0 {
+		return
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	for device, st := range old {
+		q.next.status[device] = st.then(q.next.status[device])
+	}
+}
+
+func writeStatus(ctx context.Context, t *tx, changes map[int64]status) error {
+	for device, st := range changes {
+		if _, err := t.exec(ctx, `update device set
+			activated_at = case when activated_at = 0 then $2 else activated_at end,
+			last_online_at = case when $2 > 0 then $2 else last_online_at end,
+			last_offline_at = case when $3 > 0 then $3 else last_offline_at end,
+			last_addr = case when $4 <> '' then $4 else last_addr end
+			where id = $1`, device, st.online, st.offline, st.addr); err != nil {
+			return err
+		}
+	}
+	return nil
+}
