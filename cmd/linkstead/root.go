@@ -43,6 +43,7 @@ or no answer in time`,
 	)
 	root.AddCommand(
 		newSignCommand(),
+		newFrameCommand(),
 		newExplainCommand(),
 		newVersionCommand(),
 	)
