@@ -212,28 +212,28 @@ func (b *Broker) Close() {
 	}
 }
 
-// sweepEvery is how often the expired are looked for.
+// sweepEvery is how often all sessions are looked at for expired ones.
 const sweepEvery = 30 * time.Second
 
-// sweep ends sessions whose time is up, a slice at a time.
+// sweep ends sessions whose time is up. It looks at one shard of them at a time,
+// so that nobody waits for it.
 func (l *loop) sweep() {
 	now := l.nowMS()
 	var over []*Session
-	for i := range l.b.sessions.shards {
-		sh := &l.b.sessions.shards[i]
-		sh.mu.RLock()
-		for _, s := range sh.m {
-			if s.home == l && s.client == nil && !s.gone && s.expired(now) {
-				over = append(over, s)
-			}
+	sh := &l.b.sessions.shards[l.swept%len(l.b.sessions.shards)]
+	l.swept++
+	sh.mu.RLock()
+	for _, s := range sh.m {
+		if s.home == l && s.client == nil && !s.gone && s.expired(now) {
+			over = append(over, s)
 		}
-		sh.mu.RUnlock()
 	}
+	sh.mu.RUnlock()
 	for _, s := range over {
 		l.b.logger.Info("session expired", "client", s.key)
 		l.end(s)
 	}
-	l.t.After(sweepEvery, task{l.sweep})
+	l.t.After(sweepEvery/time.Duration(len(l.b.sessions.shards)), task{l.sweep})
 }
 
 // expired reports whether an offline session has outlived its time.

@@ -51,6 +51,7 @@ type client struct {
 
 	// the topic published to last, with what was decided about it
 	lastTopic    string
+	lastAsked    int64 // loop time
 	lastDecision Decision
 
 	cause      error // why the broker closed it
@@ -124,6 +125,11 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 			}
 			n += size
 			continue
+		}
+		if c.acks.Len() >= maxOwed {
+			c.stalled = true
+			c.conn.Pause()
+			break
 		}
 		packets++
 		if c.tap != nil {
@@ -230,8 +236,10 @@ func (b *Broker) Closed(tc *transport.Conn, cause error) {
 	if c.cause == nil {
 		c.cause = cause
 	}
-	l := c.loop
-	l.unlink(c)
+	l := b.loops[tc.Loop().Index()]
+	if c.loop == l { // else it ended on its way to this loop, in no list
+		l.unlink(c)
+	}
 	c.pace = nil
 	if c.session != nil {
 		l.leave(c)
@@ -250,6 +258,16 @@ func (b *Broker) Writable(tc *transport.Conn) {
 
 // EndTurn is called by the transport before a loop writes.
 func (b *Broker) EndTurn(tl *transport.Loop) { b.loops[tl.Index()].endTurn() }
+
+// full reports whether the client does not take what it is sent fast enough.
+// What a single turn has appended is no proof of that, so it is written first.
+func (c *client) full(limit int) bool {
+	if c.conn.Buffered() <= limit {
+		return false
+	}
+	c.conn.Flush()
+	return c.conn.Buffered() > limit // then Writable follows
+}
 
 // begin and end bracket an append to what goes to the client.
 func (c *client) begin() []byte {

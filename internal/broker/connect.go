@@ -42,6 +42,11 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 	if t := c.conn.TLSState(); t != nil && len(t.VerifiedChains) > 0 {
 		r.Certificates = t.PeerCertificates
 	}
+	if _, extended := p.Properties.String(mqtt.PropAuthenticationMethod); extended {
+		l.refuse(c, r, &Refusal{Code: mqtt.BadAuthenticationMethod, Identity: r.ClientID,
+			Cause: "extended authentication is not offered; log in with user name and password"})
+		return false
+	}
 	c.phase = authenticating
 	a := &answer{client: c, request: r, onLoop: true}
 	l.b.authority.Login(r, a.decide)
@@ -86,6 +91,15 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 	var p mqtt.Connect
 	if err := p.Decode(f, mqtt.TolerateDevices); err != nil {
 		l.refuseMalformed(c, f, err)
+		return false
+	}
+	if low, high := ad.Profile.MinKeepAlive, ad.Profile.MaxKeepAlive; p.KeepAlive < low || high > 0 && p.KeepAlive > high {
+		if created {
+			l.b.sessions.remove(s)
+			s.gone = true
+		}
+		l.refuse(c, nil, &Refusal{Code: mqtt.ClientIdentifierNotValid, Identity: ad.Owner,
+			Cause: fmt.Sprintf("keep-alive is %d s; from %d to %d s is allowed", p.KeepAlive, low, high)})
 		return false
 	}
 	if s.owner != ad.Owner {

@@ -42,7 +42,7 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 		switch {
 		case c == nil || c.closed:
 			l.drop(DropOffline, s.key, p.topic, 0, len(p.payload))
-		case c.conn.Buffered() > s.profile.MaxOutput:
+		case c.full(s.profile.MaxOutput):
 			l.drop(DropSlowConsumer, s.key, p.topic, 0, len(p.payload))
 		default:
 			l.write(c, p, retain, t)
@@ -62,7 +62,7 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 		return
 	}
 	seq := s.seq + 1
-	if c.started && s.countWaiting() == 0 && s.out.Ready(seq) && c.conn.Buffered() <= s.profile.MaxOutput {
+	if c.started && s.countWaiting() == 0 && s.out.Ready(seq) && !c.full(s.profile.MaxOutput) {
 		if !l.fits(c, p, qos, t) {
 			l.drop(DropTooLarge, s.key, p.topic, qos, len(p.payload))
 			return
@@ -225,7 +225,7 @@ func (l *loop) pump(s *Session) {
 			}
 			return
 		}
-		if durable && it.seq > s.committed || !s.out.Ready(it.seq) || c.conn.Buffered() > s.profile.MaxOutput {
+		if durable && it.seq > s.committed || !s.out.Ready(it.seq) || c.full(s.profile.MaxOutput) {
 			return
 		}
 		next := s.pop()

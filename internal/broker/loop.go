@@ -30,6 +30,8 @@ type loop struct {
 	message     queue.Message
 	extra       []byte
 	pub         publication
+
+	swept int // shards of the registry that the sweep has looked at
 }
 
 func (l *loop) now() time.Time { return l.t.Now() }

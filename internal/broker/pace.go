@@ -23,15 +23,15 @@ const maxPaced = 64
 // ended.
 func (p *pace) begin(c *client) (out []byte, paced bool) {
 	now := c.loop.now()
-	out = c.conn.Output()
 	if len(p.sizes) == 0 && now.After(p.until) {
 		c.pace = nil
 		return nil, false
 	}
-	p.direct = len(p.sizes) == 0 && len(out) == 0 && now.Sub(p.last) >= p.gap
+	p.direct = len(p.sizes) == 0 && c.conn.Buffered() == 0 && now.Sub(p.last) >= p.gap
 	if p.direct {
 		p.last = now
-		c.mark = 0
+		out = c.conn.Output()
+		c.mark = len(out)
 		return out, true
 	}
 	c.mark = len(p.buf)

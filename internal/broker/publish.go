@@ -28,11 +28,6 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 				Reason: "the server's Topic Alias Maximum is 0"}
 		}
 	}
-	if p.QoS > 0 && c.acks.Len() >= maxOwed {
-		c.stalled = true
-		c.conn.Pause()
-	}
-
 	topic := p.Topic
 	var query []byte
 	if c.profile.Device { // spec/topics.md §10: a device may append ?_sn=default or ?_rid=…
@@ -45,25 +40,33 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.acknowledge(c, p, mqtt.NotAuthorized)
 		return nil
 	}
-	r := l.cache.Lookup(topic)
-	if c.lastTopic != r.Topic {
-		c.lastTopic = r.Topic
+	r := l.cache.Known(topic)
+	if r == nil { // a topic not seen before, or with new subscriptions
+		if err := topics.ValidTopic(string(topic)); err != nil {
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "topic name", Code: mqtt.TopicNameInvalid, Reason: err.Error()}
+		}
+		r = l.cache.Lookup(topic)
+	}
+	// Rights are asked for once in a turn, so that a burst costs little and a
+	// change takes effect at once.
+	if now := l.t.NowNano(); c.lastTopic != r.Topic || c.lastAsked != now {
+		c.lastTopic, c.lastAsked = r.Topic, now
 		c.lastDecision = c.rights.Publish(r.Topic)
 	}
 	if c.lastDecision == Deny {
-		c.lastTopic = "" // rights may change: ask again
 		l.drop(DropNotAuthorized, c.session.key, r.Topic, p.QoS, len(p.Payload))
 		l.acknowledge(c, p, mqtt.NotAuthorized)
 		return nil
 	}
 	if p.QoS == 2 {
-		if c.session.in.Len() >= c.profile.MaxReceived {
-			return &mqtt.MalformedError{Field: "packet identifier", Code: mqtt.ReceiveMaximumExceeded,
-				Reason: fmt.Sprintf("more than %d QoS 2 messages are not released", c.profile.MaxReceived)}
-		}
 		if !c.session.in.Publish(p.PacketID) {
 			l.acknowledge(c, p, mqtt.Success) // a repetition [MQTT-4.3.3-2]
 			return nil
+		}
+		if c.session.in.Len() > c.profile.MaxReceived {
+			c.session.in.Release(p.PacketID)
+			return &mqtt.MalformedError{Field: "packet identifier", Code: mqtt.ReceiveMaximumExceeded,
+				Reason: fmt.Sprintf("more than %d QoS 2 messages are not released", c.profile.MaxReceived)}
 		}
 	}
 
@@ -79,8 +82,8 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		if v, ok := p.Properties.Uint32(mqtt.PropMessageExpiryInterval); ok {
 			pub.expiresMS = pub.publishedMS + int64(v)*1000
 		}
-	} else if f.Raw[0] == 0x30 && query == nil {
-		pub.frame = f.Raw
+	} else if f.Raw[0] == 0x30 && query == nil && len(f.Raw) == 1+varintSize(len(f.Body))+len(f.Body) {
+		pub.frame = f.Raw // a length in its shortest form, which some devices do not send, suits every receiver
 	}
 
 	if c.lastDecision == System || p.QoS == 2 && c.session.durable.Load() {
@@ -111,6 +114,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.acknowledge(c, p, mqtt.Success)
 	case p.QoS > 0:
 		x.owed = true
+		x.QoS, x.id = p.QoS, p.PacketID
 		x.ticket = c.acks.Push(session.Ack{Type: ackOf(p.QoS), ID: p.PacketID})
 		x.release(l)
 	default:
@@ -165,7 +169,7 @@ func (l *loop) route(p *publication, r *topics.Route[*Session]) {
 		r.Extra = pl
 	}
 	if pl.empty {
-		if p.qos > 0 {
+		if !p.noEcho { // what the handler takes is not lost
 			l.drop(DropNoReceiver, p.publisher, p.topic, p.qos, len(p.payload))
 		}
 		return
@@ -310,6 +314,9 @@ func (l *loop) completed(s *Session, seq uint64, durable bool) {
 		s.unstore()
 	}
 	l.pump(s)
+	if c := s.client; c != nil && len(c.replays) > 0 {
+		l.replay(c)
+	}
 }
 
 // Message is a publication of the server itself.

@@ -1,8 +1,11 @@
 package broker
 
 import (
+	"errors"
+
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
 )
 
 const (
@@ -46,9 +49,16 @@ func (r *reading) Run(*transport.Loop) {
 		return // the connection it was read for is gone
 	}
 	s.reading = false
-	if r.err != nil {
+	if damaged := (*queue.CorruptMessageError)(nil); errors.As(r.err, &damaged) {
+		// One message is lost; those behind it are sound.
+		l.b.logger.Error("a stored message is damaged and dropped", "client", s.key, "error", r.err)
+		l.drop(DropStorage, s.key, "", 1, 0)
+		l.pending().batch.Delete(s.id, damaged.Seq)
+		s.unstore()
+		r.items = append(r.items, queue.Item{Seq: damaged.Seq})
+	} else if r.err != nil {
 		l.b.storageFailed(r.err)
-		r.client.close(causeStorage, 0)
+		r.client.close(causeStorage, mqtt.UnspecifiedError)
 		return
 	}
 	for _, it := range r.items {
@@ -58,6 +68,9 @@ func (r *reading) Run(*transport.Loop) {
 		}
 		s.loaded = seq
 		m := it.Message
+		if m.Topic == "" { // the damaged one
+			continue
+		}
 		s.push(item{
 			seq: seq, topic: m.Topic, payload: m.Payload, properties: m.Properties, ids: m.SubscriptionIDs,
 			expiresMS: m.ExpiresMS, qos: m.QoS, retain: m.Retain, released: it.State == queue.Released,

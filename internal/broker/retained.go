@@ -87,9 +87,9 @@ const replaySlice = 256
 func (l *loop) replay(c *client) {
 	for len(c.replays) > 0 && !c.closed {
 		r := c.replays[0]
-		if r.posted || c.conn.Buffered() > c.profile.MaxOutput/2 ||
-			c.session.countWaiting() > c.profile.MaxQueued/2 {
-			return // goes on when the output has been written
+		if r.posted || c.full(c.profile.MaxOutput/2) ||
+			max(c.session.countWaiting(), c.session.stored) > c.profile.MaxQueued/2 {
+			return // goes on when the output has been written, or messages acknowledged
 		}
 		next, done := l.b.retained.Match(r.filter, r.cursor, replaySlice, func(topic string, m *retained) {
 			l.deliverRetained(c, r, topic, m)
