@@ -152,7 +152,7 @@ func (s *Store) insertDevice(ctx context.Context, t *tx, products map[string]err
 		return perr
 	}
 	n, err := t.exec(ctx, `insert into device (id, product_key, name, iot_id, nickname, secret, enabled, created_at,
-			activated_at, last_online_at, last_offlineat, last_addr)
+			activated_at, last_online_at, last_offline_at, last_addr)
 		values ($1, $2, $3, $4, $5, $6, 1, $7, 0, 0, 0, '') on conflict do nothing`,
 		d.ID, d.ProductKey, d.Name, d.IotID, d.Nickname, sealed, toMS(d.CreatedAt))
 	if err == nil && n == 0 {
@@ -163,7 +163,7 @@ func (s *Store) insertDevice(ctx context.Context, t *tx, products map[string]err
 }
 
 const deviceColumns = `d.id, d.iot_id, d.product_key, d.name, d.nickname, d.enabled, d.created_at, d.activated_at,
-	d.last_online_at, d.last_offlineat, d.last_addr`
+	d.last_online_at, d.last_offline_at, d.last_addr`
 
 // deviceScan receives deviceColumns.
 type deviceScan struct {
