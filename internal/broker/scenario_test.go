@@ -1,0 +1,323 @@
+package broker
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/linkstead/linkstead/mqtt"
+)
+
+var update = flag.Bool("update", false, "write what the server sent into the scenarios")
+
+// TestScenarios plays testdata/scenarios/*.txt against a real server. A file is
+// a list of scenarios, each headed by "=== name [clauses]". Lines are
+//
+//	c1 > PACKET            c1 sends (see notation_test.go); c1 >> joins it with the next
+//	c1 < PACKET            the next thing c1 receives is exactly this
+//	c1 < nothing           c1 has received nothing more
+//	c1 closed              the server has closed c1
+//	kill c1                c1's connection breaks
+//	restart, crash         the server stops in order, or is killed, and starts again
+//	hold commits, fail commits, open commits
+//	                       the disk keeps what it is given to itself; fails; works
+//	dropped REASON N …     since the last such line (or the start); no more and no less
+//	handled KEY TOPIC TEXT the handler was given this next
+//	left c1 TEXT           the handler was told why c1 is gone
+//	server PUBLISH …       the server publishes
+//	revoke PREFIX          nobody has a right to these topics any more
+//	allow logins, finish   slow logins are answered; slow handlers finish
+//	with NAME=N …          (first) settings: loops, window, queued, output, subscriptions, received
+func TestScenarios(t *testing.T) {
+	files, err := filepath.Glob("testdata/scenarios/*.txt")
+	if err != nil || len(files) == 0 {
+		t.Fatal("no scenarios", err)
+	}
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := strings.Split(string(content), "\n")
+		for from := 0; from < len(lines); {
+			to := from + 1
+			for to < len(lines) && !strings.HasPrefix(lines[to], "=== ") {
+				to++
+			}
+			if name, ok := strings.CutPrefix(lines[from], "=== "); ok {
+				name, _, _ = strings.Cut(name, " [")
+				part, first := lines[from+1:to], from+2
+				t.Run(strings.TrimSuffix(filepath.Base(file), ".txt")+"/"+strings.ReplaceAll(name, " ", "_"), func(t *testing.T) {
+					(&play{t: t, file: file, first: first, lines: part}).run()
+				})
+			}
+			from = to
+		}
+		if *update {
+			if err := os.WriteFile(file, []byte(strings.Join(lines, "\n")), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+// play is one scenario on its way.
+type play struct {
+	t     *testing.T
+	file  string
+	first int // number of its first line
+	lines []string
+	at    int
+
+	s     *server
+	peers map[string]*peer
+	order []string
+	seen  int // lines of the handler that were compared
+}
+
+func (p *play) failf(format string, args ...any) {
+	p.t.Helper()
+	p.t.Fatalf("%s:%d: %s\n\t%s", p.file, p.first+p.at, p.lines[p.at], fmt.Sprintf(format, args...))
+}
+
+func (p *play) run() {
+	p.peers = make(map[string]*peer)
+	var o settings
+	for p.at = range p.lines {
+		line := strings.TrimSpace(p.lines[p.at])
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		w := strings.Fields(line)
+		if w[0] == "with" {
+			o = p.settings(w[1:])
+			continue
+		}
+		if p.s == nil {
+			p.s = mustStart(p.t, o)
+		}
+		if !p.command(line, w) {
+			p.failf("is not understood")
+		}
+	}
+}
+
+func (p *play) settings(fields []string) (o settings) {
+	values := map[string]int{}
+	for _, f := range fields {
+		name, v, _ := strings.Cut(f, "=")
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			p.failf("%v", err)
+		}
+		values[name] = n
+	}
+	o.loops = values["loops"]
+	set := func(profile *Profile) {
+		for name, field := range map[string]*int{"window": &profile.Window, "queued": &profile.MaxQueued, "output": &profile.MaxOutput,
+			"subscriptions": &profile.MaxSubscriptions, "received": &profile.MaxReceived, "packet": &profile.MaxPacket} {
+			if n, ok := values[name]; ok {
+				*field = n
+			}
+		}
+		profile.MinKeepAlive, profile.MaxKeepAlive = uint16(values["minkeep"]), uint16(values["maxkeep"])
+	}
+	o.device, o.application = set, set
+	return o
+}
+
+func (p *play) command(line string, w []string) bool {
+	rest := func(n int) string { return strings.Join(w[n:], " ") }
+	switch w[0] {
+	case "restart":
+		p.s.stop()
+		p.s.start()
+		p.seen = 0
+	case "crash":
+		p.s.crash()
+		p.seen = 0
+	case "kill":
+		p.peers[w[1]].kill()
+		p.forget(w[1])
+	case "hold":
+		p.s.gate.hold()
+	case "fail":
+		p.s.gate.fail(errors.New("the disk is broken"))
+	case "open":
+		p.s.gate.open()
+	case "revoke":
+		p.s.authority.revoke(w[1])
+	case "allow":
+		p.s.authority.allow()
+	case "finish":
+		p.s.handler.finishLater()
+	case "dropped":
+		p.dropped(rest(1))
+	case "handled":
+		h := p.s.handler
+		h.mu.Lock()
+		for len(h.handled) <= p.seen {
+			h.changed.Wait()
+		}
+		got := h.handled[p.seen]
+		h.mu.Unlock()
+		p.seen++
+		if got != rest(1) {
+			p.failf("the handler got %q", got)
+		}
+	case "left":
+		if got := p.s.handler.awaitLeft(p.peers[w[1]].plain); !strings.Contains(got, rest(2)) {
+			p.failf("the cause is %q", got)
+		}
+	case "server":
+		p.publish(rest(1))
+	default:
+		if len(w) < 2 {
+			return false
+		}
+		return p.peer(w[0], w[1], strings.TrimSpace(line[strings.Index(line, w[1])+len(w[1]):]))
+	}
+	return true
+}
+
+func (p *play) forget(name string) {
+	for i, n := range p.order {
+		if n == name {
+			p.order = append(p.order[:i:i], p.order[i+1:]...)
+			return
+		}
+	}
+}
+
+func (p *play) publish(text string) {
+	v := mqtt.V311
+	b, err := encode(text, &v)
+	if err != nil {
+		p.failf("%v", err)
+	}
+	f, _, err := mqtt.Split(b, 0)
+	if err != nil {
+		p.failf("%v", err)
+	}
+	var m mqtt.Publish
+	if err := m.Decode(f, v, mqtt.TolerateZeroPacketID); err != nil {
+		p.failf("%v", err)
+	}
+	done := make(chan error, 1)
+	p.s.broker.Publish(Message{Topic: string(m.Topic), Payload: m.Payload, QoS: m.QoS, Retain: m.Retain, Publisher: "test"},
+		func(err error) { done <- err })
+	select {
+	case err := <-done:
+		if err != nil {
+			p.failf("%v", err)
+		}
+	case <-time.After(patience):
+		p.failf("not done")
+	}
+}
+
+func (p *play) dropped(want string) {
+	counts := map[string]int{}
+	var order []string
+	for _, d := range p.s.recorder.take() {
+		if counts[d.Reason] == 0 {
+			order = append(order, d.Reason)
+		}
+		counts[d.Reason] += d.Count
+	}
+	var got []string
+	for _, r := range order {
+		got = append(got, fmt.Sprintf("%s %d", r, counts[r]))
+	}
+	if g := strings.Join(got, " "); g != want && !(want == "none" && g == "") {
+		p.failf("dropped: %s", g)
+	}
+}
+
+func (p *play) peer(name, what, text string) bool {
+	c := p.peers[name]
+	switch what {
+	case ">", ">>":
+		if c == nil || c.s == nil {
+			c = p.s.dial(name)
+			p.peers[name] = c
+			p.forget(name)
+			p.order = append(p.order, name)
+		}
+		b, err := encode(text, &c.version)
+		if err != nil {
+			p.failf("%v", err)
+		}
+		if what == ">>" {
+			c.pending = append(c.pending, b...)
+			return true
+		}
+		c.send(b)
+		if strings.HasPrefix(text, "DISCONNECT") {
+			p.forget(name)
+		}
+	case "<":
+		if c == nil || c.s == nil {
+			p.failf("%s is not connected", name)
+		}
+		if text == "nothing" {
+			p.nothing(c)
+			return true
+		}
+		f, err := c.next()
+		if err != nil {
+			p.failf("%v", err)
+		}
+		got := describe(f, c.version)
+		if strings.HasPrefix(text, "hex ") {
+			got = "hex " + mqtt.FormatHex(f.Raw)
+		}
+		if got == text {
+			return true
+		}
+		if *update {
+			p.lines[p.at] = name + " < " + got
+			return true
+		}
+		p.failf("got %s", got)
+	case "closed":
+		f, err := c.next()
+		if err == nil {
+			p.failf("got %s", describe(f, c.version))
+		}
+		p.forget(name)
+		if c.conn != nil {
+			c.conn.Close()
+		}
+		delete(p.peers, name)
+		p.peers[name] = &peer{plain: c.plain}
+	default:
+		return false
+	}
+	return true
+}
+
+// nothing makes sure that whatever was under way has arrived, by a round trip on
+// every connection and through every loop, and then that c gets the answer to a
+// PINGREQ and nothing before.
+func (p *play) nothing(c *peer) {
+	for range 2 {
+		for i := range p.s.broker.loops {
+			p.s.onLoop(i, func(*loop) {})
+		}
+	}
+	c.send(mqtt.AppendPingreq(nil))
+	f, err := c.next()
+	if err != nil {
+		p.failf("%v", err)
+	}
+	if got := describe(f, c.version); got != "PINGRESP" {
+		p.failf("got %s", got)
+	}
+}
