@@ -77,7 +77,6 @@ type play struct {
 
 	s     *server
 	peers map[string]*peer
-	order []string
 	seen  int // lines of the handler that were compared
 }
 
@@ -138,13 +137,13 @@ func (p *play) command(line string, w []string) bool {
 	case "restart":
 		p.s.stop()
 		p.s.start()
-		p.seen = 0
+		p.restarted()
 	case "crash":
 		p.s.crash()
-		p.seen = 0
+		p.restarted()
 	case "kill":
 		p.peers[w[1]].kill()
-		p.forget(w[1])
+		p.gone(w[1])
 	case "hold":
 		p.s.gate.hold()
 	case "fail":
@@ -186,13 +185,15 @@ func (p *play) command(line string, w []string) bool {
 	return true
 }
 
-func (p *play) forget(name string) {
-	for i, n := range p.order {
-		if n == name {
-			p.order = append(p.order[:i:i], p.order[i+1:]...)
-			return
-		}
-	}
+// gone leaves of a connection what is needed to ask why it ended.
+func (p *play) gone(name string) {
+	p.peers[name].conn.Close()
+	p.peers[name] = &peer{plain: p.peers[name].plain}
+}
+
+func (p *play) restarted() {
+	clear(p.peers)
+	p.seen = 0
 }
 
 func (p *play) publish(text string) {
@@ -247,8 +248,6 @@ func (p *play) peer(name, what, text string) bool {
 		if c == nil || c.s == nil {
 			c = p.s.dial(name)
 			p.peers[name] = c
-			p.forget(name)
-			p.order = append(p.order, name)
 		}
 		b, err := encode(text, &c.version)
 		if err != nil {
@@ -259,9 +258,6 @@ func (p *play) peer(name, what, text string) bool {
 			return true
 		}
 		c.send(b)
-		if strings.HasPrefix(text, "DISCONNECT") {
-			p.forget(name)
-		}
 	case "<":
 		if c == nil || c.s == nil {
 			p.failf("%s is not connected", name)
@@ -291,12 +287,7 @@ func (p *play) peer(name, what, text string) bool {
 		if err == nil {
 			p.failf("got %s", describe(f, c.version))
 		}
-		p.forget(name)
-		if c.conn != nil {
-			c.conn.Close()
-		}
-		delete(p.peers, name)
-		p.peers[name] = &peer{plain: c.plain}
+		p.gone(name)
 	default:
 		return false
 	}
