@@ -278,13 +278,30 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 		}
 	}
 	if c.service != "" {
-		p.recordCall(d, c, &r, x.Time)
+		p.recordCall(d, c, r, x.Time)
+		return
 	}
 	c.reply <- r
 }
 
+// recorded hands a call's result over once it is in the device's history.
+type recorded struct {
+	p *Platform
+	c *call
+	r CallResult
+}
+
+// Committed hands the result over, also if it could not be kept: the device has
+// done what it was asked.
+func (d recorded) Committed(err error) {
+	if err != nil {
+		d.p.storeFailed(err)
+	}
+	d.c.reply <- d.r
+}
+
 // recordCall keeps a service call in the device's history.
-func (p *Platform) recordCall(d *device, c *call, r *CallResult, at time.Time) {
+func (p *Platform) recordCall(d *device, c *call, r CallResult, at time.Time) {
 	b := append([]byte(nil), `{"id":`...)
 	b = devjson.AppendString(b, r.ID)
 	b = append(b, `,"code":`...)
@@ -300,7 +317,7 @@ func (p *Platform) recordCall(d *device, c *call, r *CallResult, at time.Time) {
 	p.store.Append([]store.Point{{
 		Series: store.SeriesKey{DeviceID: d.id, Kind: store.Service, Identifier: c.service},
 		TimeMS: at.UnixMilli(), Value: store.JSON(b),
-	}}, nil)
+	}}, recorded{p, c, r})
 }
 
 // Publish publishes a message of the server's owner to any topic.
