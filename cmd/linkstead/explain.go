@@ -239,11 +239,11 @@ func explainPayload(topic string, _ []byte) []string {
 	line := fmt.Sprintf("Alink: %s, %s", t.Kind, map[alink.Direction]string{
 		alink.Up: "from the device", alink.Down: "to the device",
 	}[t.Direction()])
-	line = strings.TrimSuffix(line, ", ")
+	lines := []string{strings.TrimSuffix(line, ", ")}
 	if r := t.ReplyTopic(); r != "" {
-		line += ", answered on " + r
+		lines = append(lines, "answered on "+r)
 	}
-	return []string{line}
+	return lines
 }
 
 // printExplained writes the packets for people, one table each.

@@ -79,7 +79,7 @@ type frameResult struct {
 // print checks the packet b and prints it in the format asked for. name is that of the C array.
 func (f *frameFlags) print(cmd *cobra.Command, name string, v mqtt.Version, b []byte) error {
 	e := mqtt.Explain(b, mqtt.ExplainOptions{Version: v, Direction: mqtt.FromClient, Payload: explainPayload})
-	if err := firstError(e); err != nil {
+	if err := firstError(e); err != nil && !longClientID(v, b) {
 		return err
 	}
 	if wantJSON(cmd) {
@@ -109,6 +109,17 @@ func (f *frameFlags) print(cmd *cobra.Command, name string, v mqtt.Version, b []
 	}
 	_, err := io.WriteString(cmd.OutOrStdout(), text)
 	return err
+}
+
+// longClientID reports whether b is a CONNECT of MQTT 3.1 in which nothing but the length of the client id is
+// wrong. A device's login never fits its 23 characters, and servers for such devices take it.
+func longClientID(v mqtt.Version, b []byte) bool {
+	f, n, err := mqtt.Split(b, 0)
+	if v != mqtt.V31 || n == 0 || err != nil || f.Type != mqtt.CONNECT {
+		return false
+	}
+	var p mqtt.Connect
+	return p.Decode(f, mqtt.TolerateLongClientID) == nil
 }
 
 // firstError refuses a packet that breaks a rule, which only the arguments can be the reason for.

@@ -62,8 +62,11 @@ func printTable(w io.Writer, header []string, rows [][]string) error {
 	for _, row := range all {
 		gap := 0
 		for j, c := range row {
-			b.WriteString(strings.Repeat(" ", gap) + c)
-			gap = widths[j] - displayWidth(c) + 2
+			if c != "" { // no blanks at the end of a line
+				b.WriteString(strings.Repeat(" ", gap) + c)
+				gap = 0
+			}
+			gap += widths[j] - displayWidth(c) + 2
 		}
 		b.WriteByte('\n')
 	}

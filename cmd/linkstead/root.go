@@ -36,12 +36,15 @@ or no answer in time`,
 		SilenceUsage:  true,
 	})
 	root.PersistentFlags().Bool("json", false, "print the result as JSON")
-	root.CompletionOptions.HiddenDefaultCmd = false
 	root.AddGroup(
 		&cobra.Group{ID: groupServer, Title: "Server:"},
 		&cobra.Group{ID: groupOffline, Title: "Tools that need no server:"},
 	)
+	root.SetHelpCommand(newHelpCommand())
 	root.AddCommand(
+		newServeCommand(),
+		newDemoCommand(),
+		newConfigCommand(),
 		newSignCommand(),
 		newFrameCommand(),
 		newExplainCommand(),
@@ -53,6 +56,7 @@ or no answer in time`,
 // parent makes cmd a command that only has commands below it: alone it prints its help, and an unknown word
 // after it is an error with suggestions.
 func parent(cmd *cobra.Command) *cobra.Command {
+	cmd.SuggestionsMinimumDistance = 2
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) == 0 {
 			return nil
