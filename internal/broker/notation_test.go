@@ -90,6 +90,9 @@ func formatProperties(p mqtt.Properties) string {
 				out = append(out, "assigned=…")
 			case n.kind == 's':
 				out = append(out, n.name+"="+string(f.Value))
+			case f.ID == mqtt.PropMessageExpiryInterval:
+				// Time passes while the test runs: rounded up to hundreds.
+				out = append(out, fmt.Sprintf("expiry=%d", (f.Number+99)/100*100))
 			default:
 				out = append(out, fmt.Sprintf("%s=%d", n.name, f.Number))
 			}

@@ -81,27 +81,34 @@ type replay struct {
 	posted  bool
 }
 
-const replaySlice = 256
+// replaySlice is how many retained messages are sent to a client in one turn, and
+// replayStep how many without looking whether it can take more: so many packets
+// of the largest size may go beyond its limits.
+const (
+	replaySlice = 256
+	replayStep  = 8
+)
 
 // replay goes on with what the client has not yet got, as far as it reads.
 func (l *loop) replay(c *client) {
-	for len(c.replays) > 0 && !c.closed {
+	for steps := 0; len(c.replays) > 0 && !c.closed; steps++ {
 		r := c.replays[0]
 		if r.posted || c.full(c.profile.MaxOutput/2) ||
 			max(c.session.countWaiting(), c.session.stored) > c.profile.MaxQueued/2 {
 			return // goes on when the output has been written, or messages acknowledged
 		}
-		next, done := l.b.retained.Match(r.filter, r.cursor, replaySlice, func(topic string, m *retained) {
+		if steps == replaySlice/replayStep {
+			r.posted = true
+			l.t.Post(replayTask{l, c, r})
+			return
+		}
+		next, done := l.b.retained.Match(r.filter, r.cursor, replayStep, func(topic string, m *retained) {
 			l.deliverRetained(c, r, topic, m)
 		})
 		r.cursor = next
 		if done {
 			c.replays = c.replays[1:]
-			continue
 		}
-		r.posted = true
-		l.t.Post(replayTask{l, c, r})
-		return
 	}
 }
 
@@ -133,7 +140,11 @@ func (l *loop) deliverRetained(c *client, r *replay, topic string, m *retained) 
 		keptPayload: m.payload, keptProperties: m.properties, kept: true,
 	}
 	t := target{s: c.session, options: r.options, id: r.id}
-	l.deliverTo(p, c.session, min(m.qos, r.options.QoS()), true, &t)
+	if qos := min(m.qos, r.options.QoS()); qos > 0 {
+		l.deliverTo(p, c.session, qos, true, &t)
+		return
+	}
+	l.write(c, p, true, &t) // the caller has looked whether there is room
 }
 
 // will is what a client wants published when its connection breaks.
