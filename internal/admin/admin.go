@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/http"
 	"strings"
+	"sync/atomic"
 	"time"
 	"unicode"
 
@@ -46,6 +47,7 @@ type handler struct {
 	token   [sha256.Size]byte
 	started time.Time
 	mux     *http.ServeMux
+	tails   atomic.Int32 // open live views
 }
 
 // New makes the API's handler.
@@ -63,6 +65,19 @@ func New(o Options) http.Handler {
 // name.
 func (h *handler) routes() {
 	h.handle("GET /v1/status", h.getStatus)
+	h.productRoutes()
+	h.modelRoutes()
+	h.deviceRoutes()
+	h.propertyRoutes()
+	h.eventRoutes()
+	h.serviceRoutes()
+	h.userRoutes()
+	h.handle("POST /v1/publish", h.publish)
+	h.handle("GET /v1/tail", h.tail)
+	h.handle("GET /v1/sessions/{key...}", h.getSession)
+	h.handle("GET /v1/refusals", h.listRefusals)
+	h.handle("GET /v1/drops", h.getDrops)
+	h.handle("GET /v1/audit", h.listAudit)
 }
 
 // handle registers a route; its error becomes the answer.

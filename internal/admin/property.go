@@ -1,0 +1,75 @@
+package admin
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"github.com/linkstead/linkstead/internal/platform"
+)
+
+func (h *handler) propertyRoutes() {
+	h.handle("GET /v1/devices/{pk}/{dn}/properties", h.latestProperties)
+	h.handle("GET /v1/devices/{pk}/{dn}/properties/{id}/history", h.history((*platform.Platform).PropertyHistory))
+	h.handle("POST /v1/devices/{pk}/{dn}/properties/set", h.setProperties)
+	h.handle("POST /v1/devices/{pk}/{dn}/properties/get", h.getProperties)
+}
+
+// latestProperties answers {"values": […]}: what the device reported last.
+func (h *handler) latestProperties(w http.ResponseWriter, r *http.Request) error {
+	values, err := h.Platform.LatestProperties(r.Context(), r.PathValue("pk"), r.PathValue("dn"))
+	if err != nil {
+		return err
+	}
+	return answer(w, map[string][]platform.Value{"values": values})
+}
+
+// SetRequest tells a device to change properties.
+type SetRequest struct {
+	Params json.RawMessage `json:"params"` // an object of writable properties
+	CallRequest
+}
+
+// setProperties sends a SetRequest and answers a CallResult.
+func (h *handler) setProperties(w http.ResponseWriter, r *http.Request) error {
+	var in SetRequest
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	o, err := in.options()
+	if err != nil {
+		return err
+	}
+	pk, dn := r.PathValue("pk"), r.PathValue("dn")
+	h.commanded(r, "property.set", pk, dn, "")
+	result, err := h.Platform.SetProperties(r.Context(), pk, dn, in.Params, o)
+	if err != nil {
+		return err
+	}
+	return answer(w, result)
+}
+
+// GetRequest asks a device itself for properties.
+type GetRequest struct {
+	Identifiers []string `json:"identifiers"`
+	CallRequest
+}
+
+// getProperties sends a GetRequest, waits and answers a CallResult.
+func (h *handler) getProperties(w http.ResponseWriter, r *http.Request) error {
+	var in GetRequest
+	if err := readJSON(w, r, &in); err != nil {
+		return err
+	}
+	if len(in.Identifiers) == 0 {
+		return invalid("no properties are named", "add \"identifiers\"")
+	}
+	o, err := in.options()
+	if err != nil {
+		return err
+	}
+	result, err := h.Platform.GetProperties(r.Context(), r.PathValue("pk"), r.PathValue("dn"), in.Identifiers, o)
+	if err != nil {
+		return err
+	}
+	return answer(w, result)
+}
