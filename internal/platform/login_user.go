@@ -65,11 +65,7 @@ func (p *Platform) loginUser(r *broker.LoginRequest, done func(*broker.Admission
 	u := p.users.m[name]
 	p.users.mu.Unlock()
 	if u != nil && r.HasPassword {
-		proof := p.proof(r.Password)
-		u.mu.Lock()
-		same := u.known && hmac.Equal(u.verified[:], proof[:])
-		u.mu.Unlock()
-		if same && u.enabled {
+		if u.enabled && u.remembers(p.proof(r.Password)) {
 			done(p.admitUser(r, u), nil)
 			return
 		}
@@ -79,6 +75,10 @@ func (p *Platform) loginUser(r *broker.LoginRequest, done func(*broker.Admission
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			p.logger.Error("a user could not be looked up", "user", clip(name), "error", err)
 			done(nil, &broker.Refusal{Code: mqtt.ServerUnavailable, Identity: clip(name), Cause: "the user could not be looked up: " + err.Error()})
+			return
+		}
+		if u != nil && u.enabled && r.HasPassword && u.remembers(p.proof(r.Password)) {
+			done(p.admitUser(r, u), nil) // verified for another connection meanwhile
 			return
 		}
 		hash := p.users.dummy // so that unknown users take as long
@@ -104,6 +104,13 @@ func (p *Platform) loginUser(r *broker.LoginRequest, done func(*broker.Admission
 	if !queued {
 		done(nil, busy(clip(name)))
 	}
+}
+
+// remembers reports whether a password with this proof was verified before.
+func (u *user) remembers(proof [sha256.Size]byte) bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.known && hmac.Equal(u.verified[:], proof[:])
 }
 
 // user returns a user from memory, or reads it. It may block.
