@@ -33,6 +33,9 @@ type CertificateOptions struct {
 	Hosts []string
 	// MinVersion is the oldest TLS version accepted; 0 means TLS 1.2.
 	MinVersion uint16
+	// ClientCAs sign the certificates of clients. With nil no certificate is
+	// asked for; otherwise a client may do without, but a wrong one is refused.
+	ClientCAs *x509.CertPool
 	// Now is the clock: time.Now if nil.
 	Now func() time.Time
 }
@@ -98,11 +101,15 @@ func (c *Certificate) Reload() error {
 	} else if pair, err = c.own(); err != nil {
 		return fmt.Errorf("the server's own certificate in %s: %w", c.options.Dir, err)
 	}
-	c.config.Store(&tls.Config{
+	config := &tls.Config{
 		Certificates: []tls.Certificate{pair},
 		MinVersion:   c.options.MinVersion,
 		CipherSuites: deviceCipherSuites,
-	})
+	}
+	if c.options.ClientCAs != nil {
+		config.ClientAuth, config.ClientCAs = tls.VerifyClientCertIfGiven, c.options.ClientCAs
+	}
+	c.config.Store(config)
 	return nil
 }
 
@@ -125,6 +132,13 @@ func (c *Certificate) own() (tls.Certificate, error) {
 	path := func(name string) string { return filepath.Join(c.options.Dir, name) }
 	ca, caKey, err := readPair(path("ca.pem"), path("ca.key"))
 	if errors.Is(err, os.ErrNotExist) {
+		// Half an authority is not replaced: the devices that trust it would
+		// be locked out.
+		for _, name := range []string{"ca.pem", "ca.key"} {
+			if _, statErr := os.Lstat(path(name)); statErr == nil {
+				return tls.Certificate{}, fmt.Errorf("%s is there, but not what belongs to it: %w; restore that, or remove the first to have a new authority made that devices must be given", path(name), err)
+			}
+		}
 		if ca, caKey, err = c.makeCA(path("ca.pem"), path("ca.key")); err == nil {
 			c.created = true
 		}
@@ -151,7 +165,7 @@ func (c *Certificate) own() (tls.Certificate, error) {
 
 func covers(leaf *x509.Certificate, hosts []string) bool {
 	for _, h := range hosts {
-		if leaf.VerifyHostname(h) != nil {
+		if h != "" && leaf.VerifyHostname(h) != nil {
 			return false
 		}
 	}
@@ -203,7 +217,7 @@ func (c *Certificate) makeLeaf(ca *x509.Certificate, caKey *rsa.PrivateKey, cert
 	for _, h := range slices.Compact(slices.Sorted(slices.Values(c.options.Hosts))) {
 		if ip := net.ParseIP(h); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
-		} else {
+		} else if h != "" {
 			template.DNSNames = append(template.DNSNames, h)
 		}
 	}

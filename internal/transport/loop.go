@@ -1,11 +1,13 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
 	"runtime/debug"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -299,6 +301,10 @@ func (l *Loop) ended(c *Conn, err error) {
 	switch {
 	case c.phase == phaseLinger && (err != io.EOF || c.flags&flagHalfClosed != 0):
 		l.drop(c)
+	case c.phase == phaseHandshake:
+		// What it said before, such as why it refuses, is still being read.
+		c.flags |= flagEOF
+		c.layer.pipe.handshake.finish(err)
 	case err == io.EOF:
 		// The peer may still be reading: it gets what was appended.
 		c.flags |= flagEOF
@@ -607,11 +613,21 @@ func (l *Loop) writable(c *Conn) {
 // broken ends a connection whose writing failed. What the peer sent before it
 // went is still read: it may be a DISCONNECT.
 func (l *Loop) broken(c *Conn, err error) {
-	if c.phase == phaseLinger {
+	switch {
+	case c.phase == phaseLinger:
 		l.drop(c)
-		return
+	case c.phase == phaseOpen && peerGone(err) && c.flags&(flagPaused|flagMoving) == 0:
+		c.flags |= flagReadable | flagHangup
+		l.enqueue(c)
+	default:
+		c.Abort(err)
 	}
-	c.Abort(err)
+}
+
+// peerGone reports whether a write failed because the peer has closed; reading
+// then comes to an end, too.
+func peerGone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
 // linger goes on with a closed connection whose output is written.
@@ -688,8 +704,11 @@ func (a arrival) Run(l *Loop) {
 		return
 	}
 	if l.server.closing.Load() {
-		c.Close(ErrServerClosed)
+		l.end(c, ErrServerClosed, c.phase >= phaseOpen)
 		return
+	}
+	if c.flags&flagReadable != 0 {
+		l.enqueue(c)
 	}
 	if c.flags&flagEstablished == 0 {
 		l.admit(c)

@@ -204,7 +204,8 @@ type farewellTask struct{ abort bool }
 func (t farewellTask) Run(l *Loop) {
 	for _, c := range l.conns {
 		if c != nil {
-			l.end(c, ErrServerClosed, !t.abort)
+			// Who has not spoken yet has nothing to be told.
+			l.end(c, ErrServerClosed, !t.abort && c.phase >= phaseOpen)
 		}
 	}
 }

@@ -75,6 +75,7 @@ type handshake struct {
 	out    []byte // for the socket
 	posted bool   // the loop knows that there is something in out
 	gone   bool   // the connection is closed
+	end    error  // what follows in: io.EOF or the error of a read
 	full   bool   // the loop stopped reading
 	more   chan struct{}
 }
@@ -195,6 +196,10 @@ func (h *handshake) read(b []byte) (int, error) {
 			h.mu.Unlock()
 			return n, nil
 		}
+		if h.end != nil {
+			h.mu.Unlock()
+			return 0, h.end
+		}
 		full := h.full
 		h.full = false
 		h.mu.Unlock()
@@ -226,6 +231,14 @@ func (h *handshake) write(b []byte) (int, error) {
 func (h *handshake) abandon() {
 	h.mu.Lock()
 	h.gone = true
+	h.mu.Unlock()
+	h.signal()
+}
+
+// finish says that nothing more will come.
+func (h *handshake) finish(err error) {
+	h.mu.Lock()
+	h.end = err
 	h.mu.Unlock()
 	h.signal()
 }
@@ -286,14 +299,17 @@ func (t handshakeDone) Run(l *Loop) {
 	c.kind = TLS
 	c.Resume()
 	l.readTLS(c)
+	if h.end != nil && c.flags&flagEnding == 0 {
+		l.ended(c, h.end)
+	}
 }
 
 // tlsHint says what to do about the failures that devices have.
 func tlsHint(err error) string {
-	var alert tls.AlertError
+	var op *net.OpError
 	var record tls.RecordHeaderError
 	switch {
-	case errors.As(err, &alert):
+	case errors.As(err, &op) && op.Op == "remote error":
 		return "; the client refused: it may not trust the certificate, install the server's CA in it"
 	case errors.As(err, &record):
 		return "; what arrived is not TLS"

@@ -3,7 +3,6 @@ package transport
 import (
 	"bytes"
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -207,4 +206,3 @@ func TestEcho(t *testing.T) {
 	})
 }
 
-var _ = tls.VersionTLS12
