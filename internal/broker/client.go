@@ -47,6 +47,8 @@ type client struct {
 	tap       *Tap
 	mark      int // length of the output when an append began, for the tap
 	acks      session.Acks
+	held      [][]byte // QoS 0 packets that wait until started
+	heldBytes int
 	replays   []*replay
 
 	// the topic published to last, with what was decided about it

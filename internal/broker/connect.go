@@ -208,6 +208,11 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 func (l *loop) begin(c *client) {
 	c.started = true
 	s := c.session
+	for _, packet := range c.held {
+		l.stats.delivered.add(1)
+		c.end(append(c.begin(), packet...))
+	}
+	c.held, c.heldBytes = nil, 0
 	if s.durable.Load() {
 		s.loaded = s.done
 		s.more = s.stored > 0 || s.seq > s.loaded
@@ -302,6 +307,8 @@ func (l *loop) leave(c *client) {
 	s.offlineMS = l.nowMS()
 	c.acks.Reset()
 	c.replays = nil
+	l.dropAll(DropSessionEnded, s.key, len(c.held))
+	c.held = nil
 	l.stats.connected.Add(-1)
 	waiting := s.forget()
 	s.more, s.reading = false, false

@@ -44,6 +44,8 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 			l.drop(DropOffline, s.key, p.topic, 0, len(p.payload))
 		case c.full(s.profile.MaxOutput):
 			l.drop(DropSlowConsumer, s.key, p.topic, 0, len(p.payload))
+		case !c.started && !p.reply:
+			l.holdBack(c, p, retain, t)
 		default:
 			l.write(c, p, retain, t)
 		}
@@ -98,6 +100,23 @@ func (l *loop) write(c *client, p *publication, retain bool, t *target) {
 	l.stats.delivered.add(1)
 	c.end(appendPublish(c.begin(), c.version, publishHeader(0, retain, false), p.topic, 0,
 		l.propertiesFor(c, p.properties, p.expiresMS), l.identifiers(c, t), p.payload))
+}
+
+// holdBack keeps a QoS 0 message that comes before the client is ready for what
+// it has not asked for; see Profile.Settle.
+func (l *loop) holdBack(c *client, p *publication, retain bool, t *target) {
+	if c.heldBytes+len(p.payload) > c.profile.MaxOutput {
+		l.drop(DropSlowConsumer, c.session.key, p.topic, 0, len(p.payload))
+		return
+	}
+	if !l.fits(c, p, 0, t) {
+		l.drop(DropTooLarge, c.session.key, p.topic, 0, len(p.payload))
+		return
+	}
+	packet := appendPublish(nil, c.version, publishHeader(0, retain, false), p.topic, 0,
+		l.propertiesFor(c, p.properties, p.expiresMS), l.identifiers(c, t), p.payload)
+	c.held = append(c.held, packet)
+	c.heldBytes += len(packet)
 }
 
 // fits reports whether the packet is within the client's Maximum Packet Size

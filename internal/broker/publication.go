@@ -17,6 +17,7 @@ type publication struct {
 	expiresMS   int64 // 0: never
 	from        *Session
 	publisher   string
+	reply       bool // an answer to what its only receiver has just sent
 	noEcho      bool // not back to from, whatever it subscribed to
 	x           *Exchange
 

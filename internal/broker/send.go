@@ -74,7 +74,7 @@ func (q *sending) Run(*transport.Loop) {
 func (l *loop) send(s *Session, topic, payload []byte, qos byte, x *Exchange) {
 	r := l.cache.Lookup(topic)
 	p := &l.pub
-	*p = publication{topic: r.Topic, payload: payload, qos: qos, publishedMS: l.nowMS(), publisher: "server", x: x}
+	*p = publication{topic: r.Topic, payload: payload, qos: qos, publishedMS: l.nowMS(), publisher: "server", reply: true, x: x}
 	l.route(p, r)
 }
 

@@ -172,8 +172,8 @@ func (o *Outbound) complete(f *flight) {
 		o.head++
 		o.count--
 	}
-	if o.count == 0 && len(o.ring) > 64 {
-		o.ring = nil // a burst does not hold memory for ever
+	if o.count == 0 && len(o.ring) > 256 {
+		o.ring = nil // half a kilobyte is kept; a larger burst does not hold memory for ever
 	}
 }
 
