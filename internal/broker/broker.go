@@ -43,13 +43,14 @@ type Broker struct {
 	logger    *slog.Logger
 	unknown   Profile // of connections that have not logged in
 
-	loops    []*loop
-	index    *topics.Index[*Session]
-	retained *topics.Retained[*retained]
-	sessions *registry
-	readers  *readers
-	lastID   atomic.Uint64
-	started  atomic.Bool
+	loops     []*loop
+	index     *topics.Index[*Session]
+	retained  *topics.Retained[*retained]
+	sessions  *registry
+	readers   *readers
+	lastID    atomic.Uint64
+	started   atomic.Bool
+	submitted atomic.Int64 // bytes on their way to the disk; see pressure.go
 
 	tapMu    sync.Mutex
 	taps     []*Tap

@@ -27,13 +27,14 @@ type client struct {
 	profile *Profile
 	rights  Rights
 
-	version mqtt.Version
-	phase   phase
-	closed  bool // nothing more is sent or read
-	started bool // messages that were not asked for may be sent
-	stalled bool // not reading: too many acknowledgements are owed
-	clean   bool // Clean Session, Clean Start
-	told    bool // the handler knows of it
+	version  mqtt.Version
+	phase    phase
+	closed   bool // nothing more is sent or read
+	started  bool // messages that were not asked for may be sent
+	stalled  bool // not reading: too many acknowledgements are owed, or hindered
+	clean    bool // Clean Session, Clean Start
+	hindered bool // publishes faster than receivers or the disk take it
+	told     bool // the handler knows of it
 
 	keepAlive uint16 // seconds
 	maxPacket uint32 // 5.0 Maximum Packet Size of the client; 0 none
@@ -127,6 +128,9 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 			}
 			n += size
 			continue
+		}
+		if l.hinder(c, f.Type) {
+			break
 		}
 		if c.acks.Len() >= maxOwed {
 			c.stalled = true

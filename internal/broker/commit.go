@@ -13,6 +13,7 @@ type commit struct {
 	loop  *loop
 	batch *queue.Batch
 	err   error
+	size  int64 // bytes of the batch
 
 	sessions  []queued
 	records   []*Session // whose records are in the batch
@@ -55,6 +56,7 @@ func (c *commit) Committed(err error) {
 // Run goes on with what waited, on the loop.
 func (c *commit) Run(*transport.Loop) {
 	l := c.loop
+	l.b.submitted.Add(-c.size)
 	l.b.log.PutBatch(c.batch)
 	if c.err != nil {
 		l.b.storageFailed(c.err)

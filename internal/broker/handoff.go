@@ -12,6 +12,7 @@ type handoff struct {
 	to    *loop
 	items []handed
 	buf   []byte
+	size  int64 // as counted in loop.handed
 }
 
 // handed is one publication with its receivers: either the targets of a plan or
@@ -76,6 +77,7 @@ func (l *loop) hand(i int, p *publication, targets []target, single *Session, la
 // Run delivers on the receiving loop.
 func (h *handoff) Run(*transport.Loop) {
 	l := h.to
+	l.handed.Add(-h.size)
 	for i := range h.items {
 		it := &h.items[i]
 		p := &l.pub

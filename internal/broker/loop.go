@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"sync/atomic"
 	"time"
 
 	"github.com/linkstead/linkstead/internal/queue"
@@ -31,6 +32,10 @@ type loop struct {
 	extra       []byte
 	pub         publication
 
+	handed   atomic.Int64 // bytes in handoffs on their way to this loop
+	pressing bool         // publishers wait; see pressure.go
+	hindered []*client    // those that do
+
 	swept int // shards of the registry that the sweep has looked at
 }
 
@@ -42,6 +47,8 @@ func (l *loop) endTurn() {
 	for i, h := range l.out {
 		if h != nil {
 			l.out[i] = nil
+			h.size = int64(len(h.buf) + len(h.items)*handedOverhead)
+			h.to.handed.Add(h.size)
 			l.b.loops[i].t.Post(h)
 		}
 	}
@@ -59,8 +66,11 @@ func (l *loop) endTurn() {
 				c.batch.PutSession(s.id, l.extra)
 			}
 		}
+		c.size = int64(c.batch.Bytes())
+		l.b.submitted.Add(c.size)
 		l.b.log.Submit(c.batch, c)
 	}
+	l.watch()
 }
 
 // after runs f on the loop when everything that the loop has submitted, this

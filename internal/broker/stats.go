@@ -18,6 +18,7 @@ type loopStats struct {
 	queued       counter
 	dropped      [dropReasons]counter
 	malformed    counter
+	pressed      counter // times that publishers had to wait
 }
 
 // Stats is a snapshot of the broker's counters since its start; Connected,
@@ -35,6 +36,7 @@ type Stats struct {
 	Delivered     uint64            `json:"delivered"`
 	Queued        uint64            `json:"queued"`
 	Malformed     uint64            `json:"malformed"`
+	Pressed       uint64            `json:"pressed"` // times that a loop stopped reading from publishers
 	Dropped       map[string]uint64 `json:"dropped"`
 }
 
@@ -56,6 +58,7 @@ func (b *Broker) Stats() Stats {
 		s.ReceivedBytes += st.receivedSize.v.Load()
 		s.Delivered += st.delivered.v.Load()
 		s.Queued += st.queued.v.Load()
+		s.Pressed += st.pressed.v.Load()
 		s.Malformed += st.malformed.v.Load()
 		for r := range dropReasons {
 			s.Dropped[r.String()] += st.dropped[r].v.Load()
