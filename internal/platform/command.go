@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,6 +68,18 @@ func (c *calls) id() string {
 	return strconv.FormatUint(c.next.Add(1)%4_000_000_000+1, 10)
 }
 
+func decimal(s string) bool {
+	if s == "" || len(s) > 20 {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] < '0' || s[i] > '9' {
+			return false
+		}
+	}
+	return true
+}
+
 func callKey(d, id string) string { return d + "|" + id }
 
 // SetProperties tells a device to change properties. params is a JSON object of
@@ -102,6 +115,9 @@ func (p *Platform) GetProperties(ctx context.Context, pk, dn string, identifiers
 func (p *Platform) InvokeService(ctx context.Context, pk, dn, service string, params json.RawMessage, o CallOptions) (*CallResult, error) {
 	if len(params) == 0 {
 		params = json.RawMessage("{}")
+	}
+	if service == "" || strings.ContainsAny(service, "/+#?") {
+		return nil, &Error{Kind: KindInvalid, Code: alink.CodeServiceUndefined, Message: strconv.Quote(clip(service)) + " cannot be the name of a service"}
 	}
 	pr, err := p.productOf(ctx, pk)
 	if err != nil {
@@ -176,6 +192,12 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	if id == "" {
 		id = p.calls.id()
 	}
+	if !decimal(id) {
+		return nil, &Error{Kind: KindInvalid, Code: alink.CodeParameter, Message: "the message id " + strconv.Quote(clip(id)) + " is not a decimal number of at most 20 digits"}
+	}
+	if err := validTopic(c.topic); err != nil {
+		return nil, err
+	}
 	compact := v.AppendJSON(nil)
 	w := &call{service: c.service, input: compact, reply: make(chan CallResult, 1)}
 	at := callKey(key, id)
@@ -183,6 +205,10 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	if len(p.calls.waiting) >= maxWaitingCalls {
 		p.calls.mu.Unlock()
 		return nil, &Error{Kind: KindBusy, Code: alink.CodeTooManyRequests, Message: "too many commands wait for replies"}
+	}
+	if p.calls.waiting[at] != nil {
+		p.calls.mu.Unlock()
+		return nil, &Error{Kind: KindConflict, Code: alink.CodeParameter, Message: "message id " + id + " waits for a reply of this device already"}
 	}
 	p.calls.waiting[at] = w
 	p.calls.mu.Unlock()

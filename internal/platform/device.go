@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/linkstead/linkstead/alink"
@@ -15,6 +16,9 @@ type deviceEntry struct {
 	secret  store.Secret
 	enabled bool
 	product *product
+	// revoked is set when the device has been changed since this was read: a login
+	// decided by it must not stand.
+	revoked atomic.Bool
 }
 
 // device is a logged-in device: the principal of its connection and its rights.
@@ -23,6 +27,7 @@ type device struct {
 	pk, dn  string
 	key     string
 	product *product
+	entry   *deviceEntry
 	ext     int // bitmap of the client id's ext parameter
 	since   time.Time
 	// prefixes of the topics it may use
@@ -31,7 +36,7 @@ type device struct {
 
 func newDevice(e *deviceEntry, pk, dn string, ext int, now time.Time) *device {
 	return &device{
-		id: e.id, pk: pk, dn: dn, key: DeviceKey(pk, dn), product: e.product, ext: ext, since: now,
+		id: e.id, pk: pk, dn: dn, key: DeviceKey(pk, dn), product: e.product, entry: e, ext: ext, since: now,
 		sys: "/sys/" + pk + "/" + dn + "/", custom: "/" + pk + "/" + dn + "/",
 	}
 }
@@ -51,14 +56,26 @@ func (p *Platform) entry(ctx context.Context, pk, dn string) (*deviceEntry, erro
 	key := DeviceKey(pk, dn)
 	p.devices.Set(key, e)
 	if p.generation.Load() != generation { // it may have changed since it was read
+		e.revoked.Store(true)
 		p.devices.Invalidate(key)
 	}
 	return e, nil
 }
 
+// cachedEntry is entry, from memory if it is there.
+func (p *Platform) cachedEntry(pk, dn string) (*deviceEntry, error) {
+	if e, ok := p.devices.GetIfPresent(DeviceKey(pk, dn)); ok {
+		return e, nil
+	}
+	return p.entry(p.ctx, pk, dn)
+}
+
 // changed forgets what is in memory of a device.
 func (p *Platform) changed(pk, dn string) {
 	p.generation.Add(1)
+	if e, ok := p.devices.GetIfPresent(DeviceKey(pk, dn)); ok {
+		e.revoked.Store(true)
+	}
 	p.devices.Invalidate(DeviceKey(pk, dn))
 }
 
@@ -68,9 +85,20 @@ func (p *Platform) Connected(c broker.Connection) {
 		p.presentMu.Lock()
 		p.present[d.key] = d.ext
 		p.presentMu.Unlock()
+		if d.entry.revoked.Load() { // changed while it was logging in; whoever changed it did not see the connection
+			p.broker.Disconnect(d.key)
+		}
 		p.store.SetOnline(d.id, p.now(), c.Remote.String())
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
+	}
+	if u, ok := c.Principal.(*user); ok {
+		u.mu.Lock()
+		u.keys[c.Key]++
+		u.mu.Unlock()
+		if u.revoked.Load() {
+			p.broker.Disconnect(c.Key)
+		}
 	}
 	p.logger.Info("application online", "clientId", c.ClientID, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 }

@@ -566,3 +566,40 @@ func TestHostilePayloads(t *testing.T) {
 		}
 	}
 }
+
+func TestReservedNamesAndIDs(t *testing.T) {
+	s := mustStart(t, nil)
+	ctx := t.Context()
+	for _, key := range []string{"sys", "ext", "ota", "shadow", "broadcast"} {
+		if _, err := s.Platform.CreateProduct(ctx, "test", platform.Product{ProductKey: key, Name: "x"}); platform.KindOf(err) != platform.KindInvalid {
+			t.Errorf("product %s: %v", key, err)
+		}
+	}
+	login(t, s)
+	for _, id := range []string{"x", "1/2", "-1", strings.Repeat("1", 21)} {
+		if _, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: id}); platform.KindOf(err) != platform.KindInvalid {
+			t.Errorf("message id %q: %v", id, err)
+		}
+	}
+	for _, name := range []string{"", "a/b", "+", "#"} {
+		if _, err := s.Platform.InvokeService(ctx, pk, dn, name, nil, platform.CallOptions{NoCheck: true}); platform.KindOf(err) != platform.KindInvalid {
+			t.Errorf("service %q: %v", name, err)
+		}
+	}
+	if _, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: "5"}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: "5"}); platform.KindOf(err) != platform.KindConflict {
+		t.Errorf("an id that waits is used again: %v", err)
+	}
+}
+
+func TestRefusalHidesTheBindToken(t *testing.T) {
+	s := mustStart(t, nil)
+	l := triple.Login(alink.LoginOptions{Extra: []alink.Param{{Key: "tokenType", Value: "0"}, {Key: "token", Value: "0123456789abcdef"}, {Key: "_ss", Value: "1"}}})
+	l.Password = "00"
+	connect(t, dial(t, s), l, 60)
+	if got := s.Platform.Refusals()[0].ClientID; strings.Contains(got, "0123456789abcdef") || !strings.Contains(got, "token=***,_ss=1|") {
+		t.Errorf("client id %q", got)
+	}
+}

@@ -29,7 +29,7 @@ func (p *Platform) eventPost(w *worker, d *device, t alink.Topic, x *broker.Exch
 		w.answer(t, x, alink.CodeSuccess, nil, "")
 		return true
 	}
-	if at == 0 {
+	if at <= 0 || at > store.MaxTime {
 		at = now
 	}
 	w.values = out.AppendJSON(w.values[:0])

@@ -125,7 +125,12 @@ func (p *Platform) keep(x *broker.Exchange, points []store.Point) {
 	p.store.Append(points, s)
 }
 
+// storeFailed logs a failing store, once in ten seconds.
 func (p *Platform) storeFailed(err error) {
+	now := p.now().Unix()
+	if last := p.failedAt.Load(); now-last < 10 || !p.failedAt.CompareAndSwap(last, now) {
+		return
+	}
 	p.logger.Error("device data could not be stored; the device is not acknowledged", "error", err,
 		"hint", "check the free space and health of the disk that holds the data directory")
 }

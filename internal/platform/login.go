@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/mqtt"
 )
@@ -33,6 +34,12 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 		answer(nil, &broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(r.ClientID),
 			Cause: "the CONNECT has no user name, and nobody may log in anonymously; a device sends {deviceName}&{productKey}, an application the name of its user (linkstead user add NAME)"})
 	default:
+		if id, err := alink.ParseClientID(r.ClientID); err == nil {
+			if why := p.unsupported(id, clip(r.Username)); why != nil {
+				answer(nil, why)
+				return
+			}
+		}
 		p.loginUser(r, answer)
 	}
 }
@@ -49,6 +56,19 @@ func clip(s string) string {
 		return s[:128] + "…"
 	}
 	return s
+}
+
+// withoutToken blanks the bind token that consumer firmware carries in its client
+// id (spec/connect.md §7).
+func withoutToken(clientID string) string {
+	before, rest, found := strings.Cut(clientID, "token=")
+	if !found {
+		return clientID
+	}
+	if end := strings.IndexAny(rest, ",|"); end >= 0 {
+		return before + "token=***" + rest[end:]
+	}
+	return before + "token=***"
 }
 
 // Refusal is a login that was refused, as its owner sees it.
@@ -72,7 +92,7 @@ type refusals struct {
 }
 
 func (r *refusals) add(x Refusal) {
-	x.ClientID = clip(x.ClientID)
+	x.ClientID = clip(withoutToken(x.ClientID))
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if len(r.ring) < keptRefusals {

@@ -33,12 +33,14 @@ func (p *Platform) loginDevice(r *broker.LoginRequest, done func(*broker.Admissi
 			Cause: fmt.Sprintf("keep-alive is %d s; the cloud takes 30 to 1200 s (setting device.strict)", r.KeepAlive)})
 		return
 	}
-	if e, ok := p.devices.GetIfPresent(DeviceKey(pk, dn)); ok {
+	if e, ok := p.devices.GetIfPresent(DeviceKey(pk, dn)); ok && r.HasPassword && alink.Matches(id, dn, pk, e.secret.Reveal(), string(r.Password)) {
 		done(p.checkDevice(r, id, e, pk, dn))
 		return
 	}
+	// Everything that takes longer happens on a worker: reading the device, or
+	// looking for what a refused one did wrong.
 	queued := later(p.lookup, func() {
-		e, err := p.entry(p.ctx, pk, dn)
+		e, err := p.cachedEntry(pk, dn)
 		switch {
 		case err == nil:
 			done(p.checkDevice(r, id, e, pk, dn))

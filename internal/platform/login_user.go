@@ -21,6 +21,7 @@ import (
 type users struct {
 	mu    sync.Mutex
 	m     map[string]*user
+	epoch uint64   // grows whenever a user has changed
 	proof [32]byte // key under which verified passwords are remembered
 	dummy string   // a hash for users that do not exist
 }
@@ -32,6 +33,7 @@ type user struct {
 	enabled bool
 	rights  atomic.Pointer[[]store.Right]
 
+	revoked  atomic.Bool // changed since it was read: its logins must not stand
 	mu       sync.Mutex
 	verified [sha256.Size]byte // proof of the password that was verified last
 	known    bool
@@ -115,19 +117,27 @@ func (u *user) remembers(proof [sha256.Size]byte) bool {
 
 // user returns a user from memory, or reads it. It may block.
 func (p *Platform) user(ctx context.Context, name string) (*user, error) {
-	p.users.mu.Lock()
-	defer p.users.mu.Unlock()
-	if u := p.users.m[name]; u != nil {
-		return u, nil
+	for {
+		p.users.mu.Lock()
+		u, epoch := p.users.m[name], p.users.epoch
+		p.users.mu.Unlock()
+		if u != nil {
+			return u, nil
+		}
+		rec, err := p.store.User(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		u = &user{name: rec.Name, hash: rec.PasswordHash, enabled: rec.Enabled, keys: make(map[string]int)}
+		u.rights.Store(&rec.Rights)
+		p.users.mu.Lock()
+		if p.users.epoch == epoch && p.users.m[name] == nil {
+			p.users.m[name] = u
+			p.users.mu.Unlock()
+			return u, nil
+		}
+		p.users.mu.Unlock() // somebody changed or read it meanwhile: again
 	}
-	rec, err := p.store.User(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	u := &user{name: rec.Name, hash: rec.PasswordHash, enabled: rec.Enabled, keys: make(map[string]int)}
-	u.rights.Store(&rec.Rights)
-	p.users.m[name] = u
-	return u, nil
 }
 
 func (p *Platform) admitUser(r *broker.LoginRequest, u *user) *broker.Admission {
@@ -138,9 +148,6 @@ func (p *Platform) admitUser(r *broker.LoginRequest, u *user) *broker.Admission 
 		a.ClientID = id
 	}
 	a.Key = "a:" + id
-	u.mu.Lock()
-	u.keys[a.Key]++
-	u.mu.Unlock()
 	return a
 }
 
@@ -238,10 +245,12 @@ func (p *Platform) forgetUser(name string, rights *[]store.Right) {
 	p.users.mu.Lock()
 	u := p.users.m[name]
 	delete(p.users.m, name)
+	p.users.epoch++
 	p.users.mu.Unlock()
 	if u == nil {
 		return
 	}
+	u.revoked.Store(true)
 	u.rights.Store(rights)
 	u.mu.Lock()
 	keys := make([]string, 0, len(u.keys))

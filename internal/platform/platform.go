@@ -52,15 +52,18 @@ type Platform struct {
 	productMu sync.RWMutex
 	products  map[string]*product
 
-	users  users
-	lookup chan func()
-	verify chan func() // passwords, apart from devices so that neither waits for the other
-	stop   context.CancelFunc
-	ctx    context.Context
-	wg     sync.WaitGroup
+	users   users
+	lookup  chan func()
+	records chan func() // writes of devices, one after the other, so that their order stays
+	verify  chan func() // passwords, apart from devices so that neither waits for the other
+	stop    context.CancelFunc
+	ctx     context.Context
+	wg      sync.WaitGroup
 
 	presentMu sync.RWMutex
 	present   map[string]int // ext bitmap of the devices that are connected
+
+	failedAt atomic.Int64 // Unix seconds of the last log line about a failing store
 
 	calls    calls
 	refusals refusals
@@ -95,6 +98,7 @@ func New(o Options) *Platform {
 		present:  make(map[string]int),
 		lookup:   make(chan func(), lookups),
 		verify:   make(chan func(), passwordsWaiting),
+		records:  make(chan func(), lookups),
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.calls.init(o.Now())
@@ -102,6 +106,7 @@ func New(o Options) *Platform {
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
+	p.wg.Go(func() { p.work(p.records) })
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
 	}

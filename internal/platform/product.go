@@ -89,6 +89,10 @@ func (p *Platform) CreateProduct(ctx context.Context, who string, in Product) (P
 	if in.Validation == "" {
 		in.Validation = string(store.ValidationWeak)
 	}
+	switch in.ProductKey {
+	case "sys", "ext", "ota", "shadow", "broadcast": // its devices' custom topics would lie among the system topics
+		return Product{}, &Error{Kind: KindInvalid, Message: in.ProductKey + " cannot be a ProductKey: system topics begin with it"}
+	}
 	rec, err := p.store.CreateProduct(ctx, store.Product{
 		Key: in.ProductKey, Name: in.Name, NodeType: store.NodeType(in.NodeType), DataFormat: store.DataFormat(in.DataFormat),
 		Validation: store.Validation(in.Validation), DynamicRegister: in.DynamicRegister, Description: in.Description,

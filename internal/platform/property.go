@@ -29,7 +29,7 @@ func (p *Platform) propertyPost(w *worker, d *device, t alink.Topic, x *broker.E
 			if prop == nil { // mode none: whatever the device sends is forwarded, nothing is kept
 				return true
 			}
-			if at == 0 {
+			if at <= 0 || at > store.MaxTime {
 				at = now
 			}
 			w.points = append(w.points, store.Point{

@@ -52,7 +52,7 @@ func (p *Platform) tags(w *worker, d *device, t alink.Topic, x *broker.Exchange)
 	}
 	ack := w.request.Ack
 	id := string([]byte(w.request.ID))
-	queued := later(p.lookup, func() {
+	queued := later(p.records, func() {
 		var err error
 		if remove {
 			err = p.store.DeleteTags(p.ctx, d.id, keys)
