@@ -431,4 +431,7 @@ func (p *peer) kill() {
 	}
 	p.conn.Close()
 	p.s.handler.awaitLeft(p.plain)
+	for i := range p.s.broker.loops { // what follows from it has been done, too
+		p.s.onLoop(i, func(*loop) {})
+	}
 }
