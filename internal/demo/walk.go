@@ -46,7 +46,7 @@ func Walk(ctx context.Context, d *Device, s Steps) error {
 	}
 	s.Say("The server side sets Light=1 with message id %s", CommandID)
 	if err := s.SetLight(ctx); err != nil {
-		return fmt.Errorf("Light could not be set: %w", err)
+		return fmt.Errorf("setting Light failed: %w", err)
 	}
 	if err := d.Expect("the command", Command); err != nil {
 		return err

@@ -16,7 +16,6 @@ type worker struct {
 	reply   alink.Reply
 	points  []store.Point
 	topic   []byte
-	method  []byte
 	data    []byte
 	out     []byte
 	values  []byte
