@@ -68,7 +68,7 @@ func decimalScale(points []Sample) int {
 // negative zero, NaN and infinities do not.
 func isDecimal(f float64, e int) bool {
 	m := math.Round(f * pow10[e])
-	return math.Abs(m) < 1<<53 && math.Float64bits(m/pow10[e]) == math.Float64bits(f)
+	return math.Abs(m) < 1<<53 && math.Float64bits(float64(int64(m))/pow10[e]) == math.Float64bits(f)
 }
 
 func chunkLayout(points []Sample) (layout byte, scale int) {

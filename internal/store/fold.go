@@ -17,7 +17,7 @@ type folder struct {
 // and brings the series' row up to date.
 func (f *folder) write(ctx context.Context, t *tx, h *head, seq, expired int64) error {
 	f.points = normalize(headSamples(f.points[:0], h.buf, 0, MaxTime))
-	defer func() { clear(f.points) }() // the text they refer to is not needed any more
+	defer f.release()
 	if len(f.points) == 0 {
 		return nil
 	}
@@ -54,6 +54,17 @@ func (f *folder) write(ctx context.Context, t *tx, h *head, seq, expired int64) 
 		points = points[n:]
 	}
 	return nil
+}
+
+// keptPoints is the capacity above which a folder's buffer is not kept.
+const keptPoints = 4096
+
+// release lets go of what the points refer to.
+func (f *folder) release() {
+	if cap(f.points) > keptPoints {
+		f.points = nil
+	}
+	clear(f.points[:cap(f.points)])
 }
 
 // normalize sorts points by time, and of points with one time keeps the last.

@@ -105,7 +105,12 @@ type Done interface {
 // ErrClosed after Close. Points of devices that do not exist (any more) are
 // dropped without an error.
 func (s *Store) Append(points []Point, done Done) {
-	if err := s.queue.append(points, done, s.series); err != nil && done != nil {
+	err := s.queue.append(points, done, s.series)
+	if err == nil {
+		return
+	}
+	s.stats.refused.Add(int64(len(points)))
+	if done != nil {
 		done.Committed(err)
 	}
 }

@@ -144,6 +144,7 @@ type Store struct {
 	heads  *heads
 	series *seriesCache
 	queue  *queue
+	stats  counters
 }
 
 const (
@@ -196,6 +197,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	}
 	s.series = newSeriesCache(opts.MaxSeriesCached)
 	s.heads = newHeads()
+	s.wr.maxBytes, s.wr.maxRows = maxWALBytes, maxWALRows
 	if err := s.replay(ctx); err != nil {
 		return nil, wrap(op, path, err)
 	}

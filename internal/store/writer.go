@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// The bounds of history_wal: beyond them the heads that hold the oldest rows
-// back are folded. They bound the time a restart takes.
+// The bounds of history_wal. Beyond them the heads that hold the oldest rows
+// back are folded: the rows cost disk, and time at the next start.
 const (
 	maxWALBytes = 256 << 20
 	maxWALRows  = 250_000
@@ -31,6 +31,8 @@ type writer struct {
 	out      records // the row of this round
 	failing  bool    // the last round failed
 	sweeping int64   // the last series whose old chunks were deleted
+
+	maxBytes, maxRows int // bounds of history_wal
 
 	// beforeCommit, if set, is asked before a round commits; tests make it fail.
 	beforeCommit func() error
@@ -105,7 +107,7 @@ func (s *Store) pressure() pressure {
 	p := pressure{bytes: s.opts.MaxHeads, before: s.now() - s.opts.HeadAge.Milliseconds()}
 	bytes, rows := s.wr.walBytes, len(s.wr.wal)
 	for _, row := range s.wr.wal {
-		if bytes <= maxWALBytes && rows <= maxWALRows {
+		if bytes <= s.wr.maxBytes && rows <= s.wr.maxRows {
 			break
 		}
 		p.round = row.seq
@@ -170,6 +172,8 @@ func (s *Store) writeRound(b *batch, folds []*head, oldest int64) error {
 	if err != nil {
 		return err
 	}
+	s.stats.points.Add(int64(b.points))
+	s.stats.folds.Add(int64(len(folds)))
 	for _, ref := range named {
 		s.series.put(ref.key, ref.id)
 	}
@@ -221,6 +225,12 @@ func resolveAll(ctx context.Context, t *tx, b *batch) ([]seriesRef, error) {
 
 // report logs the beginning and the end of trouble, not every round of it.
 func (s *Store) report(err error, b *batch) {
+	switch {
+	case err == nil:
+		s.stats.rounds.Add(1)
+	default:
+		s.stats.failed.Add(int64(b.points))
+	}
 	switch {
 	case err != nil && !s.wr.failing:
 		s.log.Error("history is not being committed", "error", err, "points", b.points)
