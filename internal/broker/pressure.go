@@ -13,7 +13,8 @@ const (
 	// maxHanded is how many bytes may wait for one loop in handoffs.
 	maxHanded = 16 << 20
 	// maxSubmitted is how many bytes all loops together may have waiting for the
-	// disk: half of what the queue takes before it refuses.
+	// disk: half of what the queue takes before it refuses, because what is in
+	// handoffs by then goes there, too.
 	maxSubmitted = 32 << 20
 	// pressureEvery is how often it is looked whether there is room again.
 	pressureEvery = 2 * time.Millisecond

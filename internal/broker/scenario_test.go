@@ -224,6 +224,7 @@ func (p *play) publish(text string) {
 }
 
 func (p *play) dropped(want string) {
+	p.settle()
 	counts := map[string]int{}
 	var order []string
 	for _, d := range p.s.recorder.take() {
@@ -294,15 +295,19 @@ func (p *play) peer(name, what, text string) bool {
 	return true
 }
 
-// nothing makes sure that whatever was under way has arrived, by a round trip on
-// every connection and through every loop, and then that c gets the answer to a
-// PINGREQ and nothing before.
-func (p *play) nothing(c *peer) {
+// settle lets what loops have handed to each other take effect.
+func (p *play) settle() {
 	for range 2 {
 		for i := range p.s.broker.loops {
 			p.s.onLoop(i, func(*loop) {})
 		}
 	}
+}
+
+// nothing makes sure that what loops have handed to each other has arrived, and
+// then that c gets the answer to a PINGREQ and nothing before.
+func (p *play) nothing(c *peer) {
+	p.settle()
 	c.send(mqtt.AppendPingreq(nil))
 	f, err := c.next()
 	if err != nil {
