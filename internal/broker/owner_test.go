@@ -44,8 +44,7 @@ func TestOwner(t *testing.T) {
 	d.subscribe("t", 1)
 	s.broker.Forget("d:d")
 	d.expect("closed")
-	s.onLoop(0, func(*loop) {})
-	s.onLoop(1, func(*loop) {})
+	s.synced()
 	if st := s.broker.Stats(); st.Sessions != 0 || st.Subscriptions != 0 || st.Connected != 0 {
 		t.Errorf("after Forget: %+v", st)
 	}

@@ -149,6 +149,17 @@ func (s *server) onLoop(i int, f func(l *loop)) {
 	<-done
 }
 
+// synced waits until everything that loops have submitted so far is on disk.
+func (s *server) synced() {
+	for i := range s.broker.loops {
+		done := make(chan error, 1)
+		s.onLoop(i, func(l *loop) { l.after(func(err error) { done <- err }) })
+		if err := <-done; err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
 // authority decides by user name: app and other are applications, dev a device,
 // slow an application that is let in when allow is called; all else is refused.
 type authority struct {
