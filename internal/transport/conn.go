@@ -198,9 +198,7 @@ func (c *Conn) Resume() {
 		return
 	}
 	c.flags &^= flagPaused
-	if len(c.in) > 0 {
-		c.flags |= flagRepresent
-	}
+	c.flags |= flagRepresent // inside Received it is not known yet what will be kept
 	c.loop.driver.resumed(c)
 	c.loop.enqueue(c)
 }

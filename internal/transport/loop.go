@@ -533,7 +533,7 @@ func (l *Loop) flush() {
 			continue
 		}
 		l.write(c)
-		if c.flags&flagBlocked != 0 {
+		if c.flags&flagBlocked != 0 && c.Buffered() > 0 {
 			c.flags |= flagBacklog
 		}
 	}

@@ -205,4 +205,3 @@ func TestEcho(t *testing.T) {
 		}
 	})
 }
-

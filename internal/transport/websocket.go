@@ -219,11 +219,12 @@ func (f *frames) controlled(c *Conn) error {
 			c.touch()
 		}
 	case opClose:
-		f.closeCode = closeNormal
-		if len(payload) == 1 {
+		switch len(payload) {
+		case 0:
+			f.closeCode = closeNormal
+		case 1:
 			return &frameError{closeProtocol, "a close frame with one byte of payload"}
-		}
-		if len(payload) >= 2 {
+		default:
 			f.closeCode = binary.BigEndian.Uint16(payload)
 		}
 		return io.EOF
