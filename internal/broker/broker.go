@@ -190,7 +190,7 @@ func (b *Broker) Drain(ctx context.Context) error {
 			defer wg.Done()
 			for c := l.clients; c != nil; {
 				next := c.next
-				c.close(causeShutdown, mqtt.ServerShuttingDown)
+				c.close(errShutdown, mqtt.ServerShuttingDown)
 				c = next
 			}
 		}})

@@ -67,13 +67,13 @@ const maxOwed = 4096
 
 // Causes of a connection's end that the broker decides on.
 var (
-	causeDisconnect  = errors.New("the client disconnected")
-	causeTakeover    = errors.New("replaced by a newer login with the same identity")
-	causeKicked      = errors.New("closed by the server's owner")
-	causeShutdown    = errors.New("the server is shutting down")
-	causeStorage     = errors.New("the server could not store a message; the client may send it again")
-	causeRefused     = errors.New("the login was refused")
-	causeConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
+	errDisconnect  = errors.New("the client disconnected")
+	errTakeover    = errors.New("replaced by a newer login with the same identity")
+	errKicked      = errors.New("closed by the server's owner")
+	errShutdown    = errors.New("the server is shutting down")
+	errStorage     = errors.New("the server could not store a message; the client may send it again")
+	errRefused     = errors.New("the login was refused")
+	errConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
 )
 
 // Opened is called by the transport for a connection that speaks MQTT.
@@ -176,7 +176,7 @@ func (l *loop) receive(c *client, f mqtt.Frame) error {
 	case mqtt.DISCONNECT:
 		return l.onDisconnect(c, f)
 	case mqtt.CONNECT:
-		return &mqtt.MalformedError{Field: "packet type", Clause: "MQTT-3.1.0-2", Code: mqtt.ProtocolError, Reason: causeConnectSame.Error()}
+		return &mqtt.MalformedError{Field: "packet type", Clause: "MQTT-3.1.0-2", Code: mqtt.ProtocolError, Reason: errConnectSame.Error()}
 	}
 	return &mqtt.MalformedError{Field: "packet type", Code: mqtt.ProtocolError,
 		Reason: "a client does not send " + f.Type.String()}
@@ -201,7 +201,7 @@ func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
 			s.expirySeconds = expiry
 		}
 	}
-	c.close(causeDisconnect, mqtt.Success)
+	c.close(errDisconnect, mqtt.Success)
 	return nil
 }
 
@@ -342,7 +342,7 @@ func (c *client) answer(a session.Ack) {
 	case mqtt.UNSUBACK:
 		if a.Code != mqtt.Success {
 			if c.version != mqtt.V5 {
-				c.close(causeStorage, a.Code) // an UNSUBACK of 3.1.1 cannot say no
+				c.close(errStorage, a.Code) // an UNSUBACK of 3.1.1 cannot say no
 				return
 			}
 			for i := range a.Codes {
@@ -353,7 +353,7 @@ func (c *client) answer(a session.Ack) {
 		c.end(p.Append(c.begin(), c.version))
 	default:
 		if a.Code >= mqtt.UnspecifiedError && c.version != mqtt.V5 && a.Code != mqtt.NotAuthorized {
-			c.close(causeStorage, a.Code)
+			c.close(errStorage, a.Code)
 			return
 		}
 		c.sendAck(a.Type, a.ID, a.Code)

@@ -85,7 +85,7 @@ func (c *commit) Run(*transport.Loop) {
 		switch {
 		case r.client.closed:
 		case c.err != nil:
-			r.client.close(causeStorage, mqtt.ImplementationSpecificError)
+			r.client.close(errStorage, mqtt.ImplementationSpecificError)
 		default:
 			r.client.sendAck(r.kind, r.id, mqtt.Success)
 		}

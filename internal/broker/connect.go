@@ -110,7 +110,7 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 	if old := s.client; old != nil {
 		l.stats.takeovers.add(1)
 		l.b.logger.Info("connection replaced", "client", s.key, "old", old.conn.RemoteAddr(), "new", c.conn.RemoteAddr())
-		old.close(causeTakeover, mqtt.SessionTakenOver)
+		old.close(errTakeover, mqtt.SessionTakenOver)
 		l.leave(old)
 		if s.gone { // another loop may have been quicker to make the next one
 			return l.enter(c, f)
@@ -260,8 +260,8 @@ func (l *loop) refuse(c *client, r *LoginRequest, why *Refusal) {
 		ack := mqtt.Connack{Code: why.Code}
 		c.conn.SetOutput(ack.Append(c.conn.Output(), c.version))
 		c.closed = true
-		c.cause = causeRefused
-		c.conn.Close(causeRefused)
+		c.cause = errRefused
+		c.conn.Close(errRefused)
 	}
 }
 

@@ -58,7 +58,7 @@ func (r *reading) Run(*transport.Loop) {
 		r.items = append(r.items, queue.Item{Seq: damaged.Seq})
 	} else if r.err != nil {
 		l.b.storageFailed(r.err)
-		r.client.close(causeStorage, mqtt.UnspecifiedError)
+		r.client.close(errStorage, mqtt.UnspecifiedError)
 		return
 	}
 	for _, it := range r.items {

@@ -100,7 +100,7 @@ func (b *Broker) Disconnect(key string) {
 	}
 	s.home.t.Post(task{func() {
 		if s.client != nil {
-			s.client.close(causeKicked, mqtt.AdministrativeAction)
+			s.client.close(errKicked, mqtt.AdministrativeAction)
 		}
 	}})
 }
@@ -118,7 +118,7 @@ func (b *Broker) Forget(key string) {
 			return
 		}
 		if c := s.client; c != nil {
-			c.close(causeKicked, mqtt.AdministrativeAction)
+			c.close(errKicked, mqtt.AdministrativeAction)
 			l.leave(c)
 		}
 		if !s.gone {
