@@ -85,7 +85,7 @@ func mustStartWith(t *testing.T, cfg config.Config) *home {
 	t.Cleanup(func() {
 		h.stop()
 		if t.Failed() {
-			t.Logf("the server's log:\n%s", h.log)
+			t.Logf("the end of the server's log:\n%s", h.log.tail(16<<10))
 		}
 	})
 	return h

@@ -25,6 +25,16 @@ func (l *logLines) String() string {
 	return l.b.String()
 }
 
+// tail returns the last lines, at most n bytes of them.
+func (l *logLines) tail(n int) string {
+	s := l.String()
+	if len(s) <= n {
+		return s
+	}
+	_, s, _ = strings.Cut(s[len(s)-n:], "\n")
+	return s
+}
+
 // find returns the first line that holds all of parts, or "".
 func (l *logLines) find(parts ...string) string {
 next:
