@@ -53,6 +53,7 @@ func TestOnline(t *testing.T) {
 			"connect":    connectDevice,
 			"background": background,
 			"await":      await,
+			"exits":      exits,
 		},
 	})
 }
@@ -121,6 +122,18 @@ func background(ts *testscript.TestScript, _ bool, args []string) {
 		_, _ = out.Close(), errs.Close()
 		_ = os.WriteFile(path+".code", []byte(strconv.Itoa(code)), 0o600)
 	}()
+}
+
+// exits is "exits CODE COMMAND…": a command of linkstead ends with that exit code.
+func exits(ts *testscript.TestScript, _ bool, args []string) {
+	if len(args) < 2 {
+		ts.Fatalf("usage: exits CODE COMMAND…")
+	}
+	var out strings.Builder
+	call := append(args[1:], "--data", ts.MkAbs("linkstead-data"))
+	if code := strconv.Itoa(run(call, strings.NewReader(""), &out, &out)); code != args[0] {
+		ts.Fatalf("exit code %s, want %s:\n%s", code, args[0], &out)
+	}
 }
 
 // await is "await FILE TEXT": waits until the file holds the text.
