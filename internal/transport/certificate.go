@@ -18,6 +18,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -52,9 +53,9 @@ const (
 type Certificate struct {
 	options     CertificateOptions
 	config      atomic.Pointer[tls.Config]
-	caFile      string
-	fingerprint string
-	created     bool
+	fingerprint atomic.Pointer[string]
+	created     atomic.Bool
+	mu          sync.Mutex // one reload at a time
 }
 
 // LoadOrCreate reads the owner's certificate or, if none is given, the one in
@@ -79,18 +80,30 @@ func (c *Certificate) Config() *tls.Config { return c.config.Load() }
 
 // CAFile is the file of the authority's certificate that devices have to trust,
 // or "" if the owner's certificate is used.
-func (c *Certificate) CAFile() string { return c.caFile }
+func (c *Certificate) CAFile() string {
+	if c.options.CertFile != "" {
+		return ""
+	}
+	return filepath.Join(c.options.Dir, "ca.pem")
+}
 
 // CAFingerprint is the SHA-256 of the authority's certificate, upper-case hex with
 // colons, or "".
-func (c *Certificate) CAFingerprint() string { return c.fingerprint }
+func (c *Certificate) CAFingerprint() string {
+	if s := c.fingerprint.Load(); s != nil {
+		return *s
+	}
+	return ""
+}
 
 // Created reports whether the authority was made by LoadOrCreate.
-func (c *Certificate) Created() bool { return c.created }
+func (c *Certificate) Created() bool { return c.created.Load() }
 
 // Reload reads the files again. If they cannot be used the certificate in use
-// stays, and the error says why.
+// stays, and the error says why. The methods may be called from any goroutine.
 func (c *Certificate) Reload() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	var pair tls.Certificate
 	var err error
 	if c.options.CertFile != "" {
@@ -140,20 +153,23 @@ func (c *Certificate) own() (tls.Certificate, error) {
 			}
 		}
 		if ca, caKey, err = c.makeCA(path("ca.pem"), path("ca.key")); err == nil {
-			c.created = true
+			c.created.Store(true)
 		}
 	}
 	if err != nil {
 		return tls.Certificate{}, err
 	}
-	c.caFile = path("ca.pem")
 	sum := sha256.Sum256(ca.Raw)
-	c.fingerprint = colons(sum[:])
+	fingerprint := colons(sum[:])
+	c.fingerprint.Store(&fingerprint)
 	leaf, _, err := readPair(path("server.pem"), path("server.key"))
+	var unreadable *os.PathError
 	switch {
-	case errors.Is(err, os.ErrNotExist):
-		err = c.makeLeaf(ca, caKey, path("server.pem"), path("server.key"))
+	case errors.As(err, &unreadable) && !errors.Is(err, os.ErrNotExist):
 	case err != nil:
+		// Missing, or broken: the power went off between the writing of the
+		// key and that of the certificate. Ours are easily replaced.
+		err = c.makeLeaf(ca, caKey, path("server.pem"), path("server.key"))
 	case c.options.Now().After(leaf.NotAfter.Add(-leafRenewal)) || leaf.CheckSignatureFrom(ca) != nil || !covers(leaf, c.options.Hosts):
 		err = c.makeLeaf(ca, caKey, path("server.pem"), path("server.key"))
 	}
