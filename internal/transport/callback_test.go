@@ -132,12 +132,11 @@ func TestMoveToWithBacklog(t *testing.T) {
 		big := bytes.Repeat([]byte("backlog "), 1<<20)
 		h := newRecorder()
 		writable := make(chan *Loop, 1)
-		var s *Server
 		h.received = func(c *Conn, b []byte) int {
 			if c.Attachment == nil {
 				c.Attachment = c.Loop()
 				c.Write(big)
-				c.MoveTo(s.Loops()[1-c.Loop().Index()])
+				c.MoveTo(c.Loop().server.Loops()[1-c.Loop().Index()])
 				return 1
 			}
 			if c.Loop() == c.Attachment {
@@ -153,7 +152,7 @@ func TestMoveToWithBacklog(t *testing.T) {
 			writable <- c.Loop()
 		}
 		o.Handler = h
-		s = mustListen(t, o)
+		s := mustListen(t, o)
 		nc := mustDial(t, s)
 		nc.Write(connect)
 		mustRead(t, nc, big)
@@ -192,7 +191,6 @@ func TestMoveToAfterResume(t *testing.T) {
 	variants(t, func(t *testing.T, o Options) {
 		h := newRecorder()
 		conns := make(chan *Conn, 1)
-		var s *Server
 		h.received = func(c *Conn, b []byte) int {
 			switch c.Attachment {
 			case nil:
@@ -202,22 +200,19 @@ func TestMoveToAfterResume(t *testing.T) {
 				return 1
 			case "paused":
 				c.Attachment = "moved"
-				c.MoveTo(s.Loops()[1-c.Loop().Index()])
+				c.MoveTo(c.Loop().server.Loops()[1-c.Loop().Index()])
 			default:
 				c.Write(b)
 			}
 			return len(b)
 		}
 		o.Handler = h
-		s = mustListen(t, o)
+		s := mustListen(t, o)
 		nc := mustDial(t, s)
 		nc.Write(connect)
 		c := await(t, conns, "Received")
 		nc.Write([]byte("more"))
-		loop := s.Loops()[0]
-		if c.loop != loop {
-			loop = s.Loops()[1]
-		}
+		loop := c.Loop() // it has not moved yet
 		arrived := false
 		for deadline := time.Now().Add(patience); !arrived && time.Now().Before(deadline); {
 			on(t, loop, func() { arrived = c.flags&flagReadable != 0 })

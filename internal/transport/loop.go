@@ -649,6 +649,7 @@ func (l *Loop) depart() {
 		c := d.c
 		c.flags &^= flagMoving
 		if c.phase != phaseOpen || c.flags&flagEnding != 0 {
+			l.enqueue(c) // it was not to be read while it moved; its end is to be seen
 			continue
 		}
 		if c.flags&flagReady != 0 {
@@ -656,14 +657,13 @@ func (l *Loop) depart() {
 		}
 		l.forget(c)
 		l.wheel.remove(c)
-		l.driver.detach(c)
+		l.driver.detach(c, d.to)
 		l.conns[c.slot] = nil
 		l.free = append(l.free, c.slot)
 		l.count.Add(-1)
 		d.to.count.Add(1)
 		c.loop = d.to
 		d.to.Post(arrival{c})
-		l.driver.departed(c, d.to)
 	}
 	l.departing = l.departing[:0]
 }
@@ -747,11 +747,8 @@ func (l *Loop) admit(c *Conn) {
 // forget takes a connection that moves away out of those that admit noted: it
 // must not be looked at any more from here.
 func (l *Loop) forget(c *Conn) {
-	if c.flags&flagEstablished != 0 {
-		return
-	}
-	for i, other := range l.recent {
-		if other == c {
+	for i := len(l.recent) - 1; i >= 0; i-- { // who moves has mostly just come
+		if l.recent[i] == c {
 			l.recent[i] = nil
 			return
 		}

@@ -119,10 +119,14 @@ func (s *Server) emptiest() *Loop {
 // is welcome. Any goroutine.
 func (s *Server) admit() bool {
 	s.accepted.Add(1)
+	// Counted first: either Shutdown sees the socket and waits for it, or we
+	// see that it has begun.
+	total := s.total.Add(1)
 	if s.closing.Load() {
+		s.left()
 		return false
 	}
-	if limit := s.options.MaxConnections; s.total.Add(1) > int64(limit) && limit > 0 {
+	if limit := s.options.MaxConnections; total > int64(limit) && limit > 0 {
 		s.left()
 		s.refused(nil, nil, RefusedFull, errFull)
 		return false
