@@ -16,10 +16,8 @@ type driver interface {
 	wake()
 	// attach begins to watch c, on its first loop or after a move.
 	attach(c *Conn) error
-	// detach stops watching c, which goes on to another loop.
-	detach(c *Conn)
-	// departed says that c has been posted to its new loop.
-	departed(c *Conn, to *Loop)
+	// detach stops watching c, which will be attached to another loop.
+	detach(c *Conn, to *Loop)
 	// read reads once and hands the bytes to the loop's receive.
 	read(c *Conn) (n int)
 	// resumed says that reading goes on.

@@ -161,9 +161,7 @@ func (e *epoll) wake() {
 
 func (e *epoll) attach(c *Conn) error { return e.watch(int(c.fd), c.slot, epollWatch) }
 
-func (e *epoll) detach(c *Conn) { unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(c.fd), nil) }
-
-func (e *epoll) departed(*Conn, *Loop) {}
+func (e *epoll) detach(c *Conn, _ *Loop) { unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, int(c.fd), nil) }
 
 func (e *epoll) read(c *Conn) int {
 	l := e.loop

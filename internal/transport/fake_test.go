@@ -15,8 +15,7 @@ type sink struct {
 func (s *sink) wait(*Loop, time.Duration)          {}
 func (s *sink) wake()                              {}
 func (s *sink) attach(*Conn) error                 { return nil }
-func (s *sink) detach(*Conn)                       {}
-func (s *sink) departed(*Conn, *Loop)              {}
+func (s *sink) detach(*Conn, *Loop)                {}
 func (s *sink) read(*Conn) int                     { return 0 }
 func (s *sink) resumed(*Conn)                      {}
 func (s *sink) halfClose(*Conn)                    {}

@@ -53,7 +53,8 @@ func (d *portable) wake() {
 type peer struct {
 	c    *Conn
 	nc   net.Conn
-	loop atomic.Pointer[Loop] // where the connection is now; c.loop must not be read from other goroutines
+	loop atomic.Pointer[Loop] // where the connection is or goes; c.loop must not be read from other goroutines
+	here atomic.Pointer[Loop] // where it is; nil on its way
 
 	got  []byte // what the reader read; the loop's until it signals next
 	err  error  // why reading ended
@@ -78,6 +79,7 @@ var portableBuffers = sync.Pool{New: func() any { return new([portableLarge]byte
 
 func (d *portable) attach(c *Conn) error {
 	p := c.peer
+	p.here.Store(d.loop)
 	if p.next == nil {
 		p.next = make(chan struct{}, 1)
 		p.done = make(chan struct{})
@@ -96,11 +98,23 @@ func (d *portable) attach(c *Conn) error {
 	return nil
 }
 
-func (d *portable) detach(*Conn) {}
+// detach: what the goroutines post from now on goes to the new loop. It may come
+// there before the connection does; see reached.
+func (d *portable) detach(c *Conn, to *Loop) {
+	c.peer.here.Store(nil)
+	c.peer.loop.Store(to)
+}
 
-// departed is called after the arrival was posted to the new loop, so that
-// whatever the goroutines post there from now on comes after it.
-func (d *portable) departed(c *Conn, to *Loop) { c.peer.loop.Store(to) }
+// reached reports whether a task that concerns p has come to its loop. If not, it
+// has been sent after it. There is at most one task of a kind on its way, so
+// none is overtaken.
+func (p *peer) reached(l *Loop, t Task) bool {
+	if p.here.Load() == l {
+		return true
+	}
+	p.loop.Load().Post(t)
+	return false
+}
 
 // readAll is the reader.
 func (p *peer) readAll() {
@@ -145,8 +159,7 @@ type readTask struct{ p *peer }
 // Run enqueues the connection, or follows it to the loop it has moved to.
 func (t readTask) Run(l *Loop) {
 	p := t.p
-	if at := p.loop.Load(); at != l {
-		at.Post(t)
+	if !p.reached(l, t) {
 		return
 	}
 	if p.c.phase == phaseClosed {
@@ -226,8 +239,7 @@ type wroteTask struct{ p *peer }
 // Run goes on writing, or follows the connection to the loop it has moved to.
 func (t wroteTask) Run(l *Loop) {
 	p := t.p
-	if at := p.loop.Load(); at != l {
-		at.Post(t)
+	if !p.reached(l, t) {
 		return
 	}
 	c := p.c
