@@ -135,6 +135,12 @@ func (e *epoll) wait(l *Loop, d time.Duration) {
 			// All events are noted before any connection is served, so a slot
 			// cannot have been given to another one in between.
 			c := l.conns[ev.Fd]
+			if c == nil {
+				// Closed, but reported: a process that this one is forking holds
+				// a copy of the descriptor until it executes its program, and the
+				// watch ends with the last copy only.
+				continue
+			}
 			if ev.Events&epollReadable != 0 {
 				c.flags |= flagReadable
 				if ev.Events&epollHangup != 0 {
