@@ -80,6 +80,7 @@ func testMosquitto(t *testing.T, login []string) {
 	mortal.await("ready")
 	mortal.kill()
 	live.await("dead")
+	pub("-t", "yard/ready", "-n", "-r")
 }
 
 // mosquittoSub is a running mosquitto_sub.
