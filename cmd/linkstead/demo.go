@@ -210,8 +210,8 @@ What to try next, in another terminal (the server goes on until Ctrl-C):
 
   Connect your own device: host = this machine, port = %[1]s (plain, TLS or WebSocket)
     go run ./cmd/linkstead device create %[3]s/mydevice --data %[2]s
-    go run ./cmd/linkstead sign -k %[3]s -d mydevice -s SECRET --client-id 10001
-    go run ./cmd/linkstead frame connect -k %[3]s -d mydevice -s SECRET --client-id 10001 --format c
+    go run ./cmd/linkstead sign -k %[3]s -d mydevice --secret SECRET --client-id 10001
+    go run ./cmd/linkstead frame connect -k %[3]s -d mydevice --secret SECRET --client-id 10001 --format c
     go run ./cmd/linkstead refusals --data %[2]s     # why a device could not log in
 
 `, port, cfg.Data, demo.ProductKey, demo.DeviceName, demoUser, password)
