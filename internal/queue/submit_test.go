@@ -77,8 +77,9 @@ func TestSubmitKeepsOrderAndGroups(t *testing.T) {
 		}
 	}
 	equal(t, "messages", seqs(t, l, 1), []Seq{batches})
-	if m := l.Metrics(); m.Batches != batches || m.Groups != 2 || m.BacklogBytes != 0 {
-		t.Errorf("%d batches in %d groups, backlog %d: want %d in 2, 0", m.Batches, m.Groups, m.BacklogBytes, batches)
+	// The first batch, what was merged while the disk hung, and what had been submitted but not merged when it went on.
+	if m := l.Metrics(); m.Batches != batches || m.Groups < 2 || m.Groups > 3 || m.BacklogBytes != 0 {
+		t.Errorf("%d batches in %d groups, backlog %d: want %d in 2 or 3, 0", m.Batches, m.Groups, m.BacklogBytes, batches)
 	}
 }
 

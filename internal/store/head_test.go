@@ -59,7 +59,7 @@ func TestOldHeadsAreFolded(t *testing.T) {
 		t.Fatalf("%d heads after 11 hours, want 2", st.Heads)
 	}
 	clk.add(2 * time.Hour)
-	s.commitRound()
+	mustRound(t, s)
 	if st := s.Stats(); st.Heads != 1 || st.Folds != 1 {
 		t.Errorf("%d heads and %d folds after 13 hours, want 1 and 1", st.Heads, st.Folds)
 	}
@@ -81,10 +81,12 @@ func TestSlowSeriesDoNotHoldTheLogBack(t *testing.T) {
 			t.Fatalf("%d rows are kept, allowed are 300", st.LogRows)
 		}
 	}
+	s.wmu.Lock()
 	var rows int
-	if err := s.r.db.QueryRow(`select count(*) from history_wal`).Scan(&rows); err != nil || rows != s.Stats().LogRows {
-		t.Errorf("the table has %d rows, %d are known, %v", rows, s.Stats().LogRows, err)
+	if err := s.r.db.QueryRow(`select count(*) from history_wal`).Scan(&rows); err != nil || rows != len(s.wr.wal) {
+		t.Errorf("the table has %d rows, %d are known, %v", rows, len(s.wr.wal), err)
 	}
+	s.wmu.Unlock()
 	s = reopen(t, s, opts)
 	wantStrings(t, mustRange(t, s, keys[0], RangeQuery{}), "0=1")
 	if got := mustRange(t, s, keys[1], RangeQuery{}); len(got) != 1000 || got[999] != "999=999" {
@@ -101,7 +103,7 @@ func TestRoundsAreNeverCountedTwice(t *testing.T) {
 		mustAppend(t, s, Point{keys[0], t0, Int(i)}) // always the same time
 		foldAll(t, s)
 		s.SetOnline(keys[0].DeviceID, time.UnixMilli(t0), "192.0.2.1:1")
-		s.commitRound()
+		mustRound(t, s)
 		s = reopen(t, s, opts)
 		wantStrings(t, mustRange(t, s, keys[0], RangeQuery{}), fmt.Sprint("0=", i))
 	}

@@ -63,7 +63,7 @@ func foldAll(t testing.TB, s *Store) {
 	s.wmu.Lock()
 	s.opts.MaxHeads = 1
 	s.wmu.Unlock()
-	s.commitRound1(t)
+	mustRound(t, s)
 	s.wmu.Lock()
 	s.opts.MaxHeads = old
 	n := len(s.heads.m)
@@ -73,10 +73,10 @@ func foldAll(t testing.TB, s *Store) {
 	}
 }
 
-// commitRound1 runs a round from the test; the writer's goroutine is idle.
-func (s *Store) commitRound1(t testing.TB) {
+// mustRound makes the writer commit a round, which folds what must go.
+func mustRound(t testing.TB, s *Store) {
 	t.Helper()
-	mustAppend(t, s) // a round without points: it folds what must go
+	mustAppend(t, s)
 }
 
 func TestValuesOfEveryTypeSurvive(t *testing.T) {

@@ -80,7 +80,8 @@ func (s *Store) gather() {
 }
 
 // commitRound commits what waits, and folds, in one transaction, and tells the
-// Dones. It reports whether another round is due at once.
+// Dones. It reports whether another round is due at once. Only the writer's
+// goroutine calls it.
 func (s *Store) commitRound() (more bool) {
 	s.wmu.Lock()
 	b := s.queue.take()

@@ -203,6 +203,8 @@ func TestFullServer(t *testing.T) {
 		}
 		open[0].Close()
 		h.waitClosed(t)
+		// The place is free when the socket is closed, a moment after the handler was told.
+		waitSockets(t, s, 2)
 		mustEcho(t, mustDial(t, s), connect)
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"log/slog"
 	"net"
+	"runtime"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -149,6 +150,16 @@ func mustEnd(t testing.TB, nc net.Conn) []byte {
 		t.Fatalf("the connection stays open after %q", got)
 	}
 	return got
+}
+
+// waitSockets waits until the server has n sockets.
+func waitSockets(t testing.TB, s *Server, n int) {
+	t.Helper()
+	for deadline := time.Now().Add(10 * time.Second); s.Stats().Sockets != n; runtime.Gosched() {
+		if time.Now().After(deadline) {
+			t.Fatalf("the server has %d sockets, want %d", s.Stats().Sockets, n)
+		}
+	}
 }
 
 // variants runs a test with epoll and with goroutines.
