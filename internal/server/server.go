@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -111,6 +112,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err != nil {
 		return nil, err
 	}
+	makeRoom(cfg.Loops)
 	s.transport, err = transport.Listen(transport.Options{
 		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: listeners(cfg), TLS: s.certificate.Config,
 		WebSocket: true, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
@@ -123,6 +125,18 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	return s, nil
+}
+
+// makeRoom gives Go a processor for each event loop beside those of everything
+// else: a loop that waits for a moment keeps its own (see transport.Options.Loops).
+func makeRoom(loops int) {
+	cores := runtime.NumCPU()
+	if loops == 0 {
+		loops = cores
+	}
+	if want := cores + loops; os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < want {
+		runtime.GOMAXPROCS(want)
+	}
 }
 
 func durability(name string) queue.Durability {

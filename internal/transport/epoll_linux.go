@@ -19,6 +19,7 @@ type epoll struct {
 	fd        int
 	event     int // eventfd that wakes the loop
 	events    []unix.EpollEvent
+	watching  bool // there was work a moment ago; see watchMS
 	listeners []*listener
 
 	mu       sync.RWMutex
@@ -118,7 +119,7 @@ func (e *epoll) wait(l *Loop, d time.Duration) {
 	if ms != 0 && !l.inbox.sleep() {
 		ms = 0
 	}
-	n, err := unix.EpollWait(e.fd, e.events, ms)
+	n, err := e.poll(ms)
 	l.inbox.awake()
 	if err != nil {
 		return // EINTR: the next turn waits again
@@ -161,7 +162,7 @@ func (e *epoll) wake() {
 	e.mu.RLock()
 	defer e.mu.RUnlock()
 	if !e.released {
-		unix.Write(e.event, eventOne[:])
+		writeNow(int32(e.event), eventOne[:])
 	}
 }
 
@@ -171,7 +172,7 @@ func (e *epoll) detach(c *Conn, _ *Loop) { unix.EpollCtl(e.fd, unix.EPOLL_CTL_DE
 
 func (e *epoll) read(c *Conn) int {
 	l := e.loop
-	n, err := unix.Read(int(c.fd), l.buf[headroom:])
+	n, err := readNow(c.fd, l.buf[headroom:])
 	switch {
 	case err == unix.EAGAIN:
 		c.flags &^= flagReadable
@@ -201,7 +202,7 @@ func (e *epoll) read(c *Conn) int {
 func (e *epoll) resumed(*Conn) {}
 
 func (e *epoll) write(c *Conn, p []byte) (int, error) {
-	n, err := unix.Write(int(c.fd), p)
+	n, err := writeNow(c.fd, p)
 	if n < 0 {
 		n = 0
 	}

@@ -13,7 +13,9 @@ type Options struct {
 	// Handler is told what happens.
 	Handler Handler
 
-	// Loops is the number of event loops. Default: GOMAXPROCS.
+	// Loops is the number of event loops. Default: one per core. On Linux a loop
+	// keeps its GOMAXPROCS slot for up to a millisecond after it ran out of work,
+	// so GOMAXPROCS should be larger, by the number of other busy goroutines.
 	Loops int
 
 	// Prepare is called with the loops before they run and before the first
@@ -74,7 +76,7 @@ func (o *Options) setDefaults() {
 			*n = value
 		}
 	}
-	set(&o.Loops, runtime.GOMAXPROCS(0))
+	set(&o.Loops, runtime.NumCPU())
 	set(&o.OpeningBytes, 16<<10)
 	set(&o.MaxOpening, 5000)
 	set(&o.HandshakeWorkers, 2*runtime.GOMAXPROCS(0))
