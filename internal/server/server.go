@@ -124,6 +124,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err := s.serveAdmin(o); err != nil {
 		return nil, err
 	}
+	go newSettler().run(s.stopped)
 	return s, nil
 }
 
