@@ -120,7 +120,7 @@ func (b *Broker) load() error {
 			b.logger.Error("two stored sessions have one key; the second is skipped", "client", s.key)
 			return nil
 		}
-		for _, sub := range s.subs {
+		for _, sub := range s.subs.list {
 			b.index.Subscribe(sub.filter, s, sub.options, sub.id)
 		}
 		return nil

@@ -150,7 +150,7 @@ func (l *loop) withdraw(q queued) {
 // that it does not have them.
 func (l *loop) takeBack(s *Session, filters []string) {
 	for _, filter := range filters {
-		if s.unsubscribe(filter) {
+		if s.subs.remove(filter) {
 			l.b.index.Unsubscribe(filter, s)
 		}
 	}

@@ -332,7 +332,7 @@ func (l *loop) leave(c *client) {
 		}
 		s.in.Reset()
 		s.durable.Store(false)
-		if s.id == 0 && len(s.subs) == 0 {
+		if s.id == 0 && len(s.subs.list) == 0 {
 			l.end(s) // nothing to remember: the next login makes a new one
 		}
 	default:
@@ -358,10 +358,10 @@ func (l *loop) discard(s *Session, all bool) {
 	if !all {
 		return
 	}
-	for _, sub := range s.subs {
+	for _, sub := range s.subs.list {
 		l.b.index.Unsubscribe(sub.filter, s)
 	}
-	s.subs = nil
+	s.subs = subscriptions{}
 	if s.id != 0 {
 		l.pending().batch.DeleteSession(s.id)
 		s.id = 0

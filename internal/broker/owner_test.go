@@ -108,14 +108,14 @@ func TestTap(t *testing.T) {
 // is refused or read as something, but never ends in a panic.
 func TestRecord(t *testing.T) {
 	in := Session{key: "a:c", owner: "app", sent: 7, seq: 300, offlineMS: -5, expirySeconds: ^uint32(0), device: true,
-		subs: []subscription{{filter: "a/+", options: topics.QoS1 | topics.NoLocal, id: 268435455}, {filter: "b"}}}
+		subs: subscriptions{list: []subscription{{filter: "a/+", options: topics.QoS1 | topics.NoLocal, id: 268435455}, {filter: "b"}}}}
 	in.durable.Store(true)
 	b := in.appendRecord(nil)
 	var out Session
 	if err := out.parseRecord(b); err != nil {
 		t.Fatal(err)
 	}
-	if d := cmp.Diff(in.subs, out.subs, cmp.AllowUnexported(subscription{})); d != "" {
+	if d := cmp.Diff(in.subs.list, out.subs.list, cmp.AllowUnexported(subscription{})); d != "" {
 		t.Error(d)
 	}
 	if out.key != in.key || out.owner != in.owner || out.sent != 7 || out.seq != 300 || out.offlineMS != -5 ||

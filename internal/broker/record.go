@@ -33,8 +33,8 @@ func (s *Session) appendRecord(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, s.seq)
 	dst = binary.AppendVarint(dst, s.offlineMS)
 	dst = binary.AppendUvarint(dst, uint64(s.expirySeconds))
-	dst = binary.AppendUvarint(dst, uint64(len(s.subs)))
-	for _, sub := range s.subs {
+	dst = binary.AppendUvarint(dst, uint64(len(s.subs.list)))
+	for _, sub := range s.subs.list {
 		dst = appendText(dst, sub.filter)
 		dst = binary.AppendUvarint(dst, uint64(sub.options))
 		dst = binary.AppendUvarint(dst, uint64(sub.id))
@@ -65,7 +65,7 @@ func (s *Session) parseRecord(b []byte) error {
 		return errRecord
 	}
 	for range n {
-		s.subs = append(s.subs, subscription{
+		s.subs.put(subscription{
 			filter:  r.text(),
 			options: topics.Options(r.uvarint()),
 			id:      uint32(r.uvarint()),

@@ -156,7 +156,7 @@ func (b *Broker) Session(key string, answer func(*SessionInfo)) {
 		if !s.durable.Load() {
 			info.Queued = s.countWaiting()
 		}
-		for _, sub := range s.subs {
+		for _, sub := range s.subs.list {
 			info.Subscriptions = append(info.Subscriptions, sub.filter)
 		}
 		if c := s.client; c != nil {

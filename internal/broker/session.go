@@ -26,7 +26,7 @@ type Session struct {
 	client  *client // nil while offline
 
 	id   queue.SessionID // 0: nothing of it is stored
-	subs []subscription
+	subs subscriptions
 
 	out session.Outbound
 	in  session.Inbound
@@ -137,38 +137,4 @@ func (s *Session) unstore() {
 	}
 	s.storedBytes -= s.storedBytes / int64(s.stored)
 	s.stored--
-}
-
-// subscribe records a filter and reports whether it was there before.
-func (s *Session) subscribe(sub subscription) (replaced bool) {
-	for i := range s.subs {
-		if s.subs[i].filter == sub.filter {
-			s.subs[i] = sub
-			return true
-		}
-	}
-	s.subs = append(s.subs, sub)
-	return false
-}
-
-func (s *Session) subscribed(filter string) bool {
-	for i := range s.subs {
-		if s.subs[i].filter == filter {
-			return true
-		}
-	}
-	return false
-}
-
-func (s *Session) unsubscribe(filter string) (existed bool) {
-	for i := range s.subs {
-		if s.subs[i].filter == filter {
-			last := len(s.subs) - 1
-			s.subs[i] = s.subs[last]
-			s.subs[last] = subscription{}
-			s.subs = s.subs[:last]
-			return true
-		}
-	}
-	return false
 }

@@ -44,7 +44,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		case 2:
 			o |= topics.RetainNever
 		}
-		existed := s.subscribe(subscription{filter: filter, options: o, id: id})
+		existed := s.subs.put(subscription{filter: filter, options: o, id: id})
 		l.b.index.Subscribe(filter, s, o, id)
 		changed = true
 		if !existed {
@@ -85,7 +85,7 @@ func (l *loop) judge(c *client, s *Session, filter string) mqtt.ReasonCode {
 	if !c.rights.Subscribe(rest) {
 		return mqtt.NotAuthorized
 	}
-	if len(s.subs) >= c.profile.MaxSubscriptions && !s.subscribed(filter) {
+	if len(s.subs.list) >= c.profile.MaxSubscriptions && s.subs.find(filter) < 0 {
 		return mqtt.QuotaExceeded
 	}
 	return mqtt.Success
@@ -125,7 +125,7 @@ func (l *loop) onUnsubscribe(c *client, f mqtt.Frame) error {
 	changed := false
 	for _, name := range p.Filters {
 		filter := string(name)
-		existed := s.unsubscribe(filter)
+		existed := s.subs.remove(filter)
 		if existed {
 			l.b.index.Unsubscribe(filter, s)
 			changed = true
