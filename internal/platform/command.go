@@ -83,9 +83,11 @@ func decimal(s string) bool {
 func callKey(d, id string) string { return d + "|" + id }
 
 // SetProperties tells a device to change properties. params is a JSON object of
-// writable properties.
-func (p *Platform) SetProperties(ctx context.Context, pk, dn string, params json.RawMessage, o CallOptions) (*CallResult, error) {
-	return p.command(ctx, pk, dn, "thing.service.property.set", alink.PropertySetTopic(pk, dn), params, o, func(m *tsl.Model, v devjson.Value) error {
+// writable properties. The audit log says that who did it before it is sent: the
+// names of the properties, not their values.
+func (p *Platform) SetProperties(ctx context.Context, who, pk, dn string, params json.RawMessage, o CallOptions) (*CallResult, error) {
+	c := command{method: "thing.service.property.set", topic: alink.PropertySetTopic(pk, dn), params: params, who: who, action: "property.set"}
+	return p.send(ctx, pk, dn, c, o, func(m *tsl.Model, v devjson.Value) error {
 		if problem := m.CheckSet(v); problem != nil {
 			return problem
 		}
@@ -94,14 +96,15 @@ func (p *Platform) SetProperties(ctx context.Context, pk, dn string, params json
 }
 
 // GetProperties asks a device for properties, by identifier, and waits for the
-// reply.
+// reply. It changes nothing, so the audit log does not have it.
 func (p *Platform) GetProperties(ctx context.Context, pk, dn string, identifiers []string, o CallOptions) (*CallResult, error) {
 	params, err := json.Marshal(identifiers)
 	if err != nil {
 		return nil, err
 	}
 	o.Wait = true
-	return p.command(ctx, pk, dn, "thing.service.property.get", alink.PropertyGetTopic(pk, dn), params, o, func(m *tsl.Model, v devjson.Value) error {
+	c := command{method: "thing.service.property.get", topic: alink.PropertyGetTopic(pk, dn), params: params}
+	return p.send(ctx, pk, dn, c, o, func(m *tsl.Model, v devjson.Value) error {
 		for _, id := range identifiers {
 			if _, known := m.Property(id); !known {
 				return &Error{Kind: KindInvalid, Code: alink.CodePropertyUndefined, Message: "the thing model has no property " + id}
@@ -112,7 +115,8 @@ func (p *Platform) GetProperties(ctx context.Context, pk, dn string, identifiers
 }
 
 // InvokeService calls a service of a device. params is a JSON object, {} if nil.
-func (p *Platform) InvokeService(ctx context.Context, pk, dn, service string, params json.RawMessage, o CallOptions) (*CallResult, error) {
+// The audit log says that who did it before it is sent.
+func (p *Platform) InvokeService(ctx context.Context, who, pk, dn, service string, params json.RawMessage, o CallOptions) (*CallResult, error) {
 	if len(params) == 0 {
 		params = json.RawMessage("{}")
 	}
@@ -131,7 +135,7 @@ func (p *Platform) InvokeService(ctx context.Context, pk, dn, service string, pa
 		o.Wait = true
 		topic = p.syncTopic(pk, dn, o.ForceID, topic)
 	}
-	return p.send(ctx, pk, dn, command{method: "thing.service." + service, topic: topic, service: service, params: params}, o, func(m *tsl.Model, v devjson.Value) error {
+	return p.send(ctx, pk, dn, command{method: "thing.service." + service, topic: topic, service: service, params: params, who: who, action: "service.call"}, o, func(m *tsl.Model, v devjson.Value) error {
 		if problem := m.CheckServiceInput(service, v, tsl.Strong); problem != nil {
 			return problem
 		}
@@ -151,14 +155,32 @@ func (p *Platform) syncTopic(pk, dn, id, service string) string {
 	return alink.RRPCRequestTopic(pk, dn, id)
 }
 
-func (p *Platform) command(ctx context.Context, pk, dn, method, topic string, params json.RawMessage, o CallOptions, check func(*tsl.Model, devjson.Value) error) (*CallResult, error) {
-	return p.send(ctx, pk, dn, command{method: method, topic: topic, params: params}, o, check)
-}
-
 type command struct {
 	method, topic, service string
 	params                 json.RawMessage
+	// who did what, for the audit log; no action for what changes nothing
+	who, action string
 }
+
+// detail says for the audit log what a command asked for. Values may be secrets
+// (the password of a network), so there are only names.
+func (c *command) detail(id string, params devjson.Value) string {
+	b := append([]byte(nil), "message "...)
+	b = append(b, id...)
+	if c.service != "" {
+		b = append(append(b, ", service "...), c.service...)
+	}
+	sep := ": "
+	params.Each(func(name string, _ devjson.Value) bool {
+		b = append(append(b, sep...), name...)
+		sep = ", "
+		return len(b) < maxDetail
+	})
+	return string(b) // the store cuts what is too long
+}
+
+// maxDetail is the length of an audit entry's detail behind which no name is added.
+const maxDetail = 512
 
 func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOptions, check func(*tsl.Model, devjson.Value) error) (*CallResult, error) {
 	dev, err := p.store.Device(ctx, pk, dn)
@@ -212,6 +234,12 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	}
 	p.calls.waiting[at] = w
 	p.calls.mu.Unlock()
+	if c.action != "" {
+		if err := p.auditFirst(ctx, c.who, c.action, pk+"/"+dn, c.detail(id, v)); err != nil {
+			p.calls.forget(at, w)
+			return nil, err
+		}
+	}
 	timeout := o.Timeout
 	if timeout <= 0 {
 		timeout = p.options.CallTimeout
@@ -346,12 +374,20 @@ func (p *Platform) recordCall(d *device, c *call, r CallResult, at time.Time) {
 	}}, recorded{p, c, r})
 }
 
-// Publish publishes a message of the server's owner to any topic.
+// Publish publishes a message of the server's owner to any topic. The audit log
+// says that who did it before it is sent.
 func (p *Platform) Publish(ctx context.Context, who, topic string, payload []byte, qos byte, retain bool) error {
 	if qos > 1 {
 		return &Error{Kind: KindInvalid, Message: "the QoS must be 0 or 1"}
 	}
 	if err := validTopic(topic); err != nil {
+		return err
+	}
+	detail := fmt.Sprintf("QoS %d, %d bytes", qos, len(payload))
+	if retain {
+		detail += ", retained"
+	}
+	if err := p.auditFirst(ctx, who, "publish", topic, detail); err != nil {
 		return err
 	}
 	sent := make(chan error, 1)
