@@ -191,6 +191,7 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	cm.batch.Append(s.id, queueSeq(s.seq), m)
 	s.stored++
 	s.storedBytes += int64(size)
+	s.meterQueue(1, int64(size))
 	l.stats.queued.add(1)
 	if p.x == nil && p.from != nil && p.from.home == l && p.from.client != nil {
 		p.x = l.newExchange(p.from.client)

@@ -12,11 +12,12 @@ import (
 
 // loop is the broker's state on one event loop.
 type loop struct {
-	b     *Broker
-	t     *transport.Loop
-	index int
-	cache *topics.Cache[*Session]
-	stats loopStats
+	b      *Broker
+	t      *transport.Loop
+	index  int
+	cache  *topics.Cache[*Session]
+	stats  loopStats
+	meters meters
 
 	clients *client // all connections of the loop, linked
 
@@ -47,6 +48,7 @@ func (l *loop) endTurn() {
 	for i, h := range l.out {
 		if h != nil {
 			l.out[i] = nil
+			l.meters.handoffs.Observe(int64(len(h.items)))
 			h.size = int64(len(h.buf) + len(h.items)*handedOverhead)
 			h.to.handed.Add(h.size)
 			l.b.loops[i].t.Post(h)

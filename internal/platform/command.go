@@ -49,7 +49,9 @@ type calls struct {
 }
 
 type call struct {
-	service string // recorded in the device's history, "" for property commands
+	kind    int          // which of the commands
+	sent    atomic.Int64 // Unix nanoseconds, 0 until the audit log has it
+	service string       // recorded in the device's history, "" for property commands
 	input   []byte
 	reply   chan CallResult
 }
@@ -162,6 +164,16 @@ type command struct {
 	who, action string
 }
 
+func (c *command) kind() int {
+	switch {
+	case c.service != "":
+		return commandService
+	case c.action == "":
+		return commandGet
+	}
+	return commandSet
+}
+
 // detail says for the audit log what a command asked for. Values may be secrets
 // (the password of a network), so there are only names.
 func (c *command) detail(id string, params devjson.Value) string {
@@ -221,7 +233,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 		return nil, err
 	}
 	compact := v.AppendJSON(nil)
-	w := &call{service: c.service, input: compact, reply: make(chan CallResult, 1)}
+	w := &call{kind: c.kind(), service: c.service, input: compact, reply: make(chan CallResult, 1)}
 	at := callKey(key, id)
 	p.calls.mu.Lock()
 	if len(p.calls.waiting) >= maxWaitingCalls {
@@ -244,7 +256,13 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	if timeout <= 0 {
 		timeout = p.options.CallTimeout
 	}
-	time.AfterFunc(timeout, func() { p.calls.forget(at, w) })
+	time.AfterFunc(timeout, func() {
+		if p.calls.forget(at, w) {
+			p.figures.timeouts[w.kind].Add(0, 1)
+		}
+	})
+	w.sent.Store(time.Now().UnixNano())
+	p.figures.sent[w.kind].Add(0, 1)
 
 	result := &CallResult{ID: id, Topic: c.topic}
 	sent := make(chan error, 1)
@@ -282,12 +300,15 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	}
 }
 
-func (c *calls) forget(at string, w *call) {
+// forget ends the waiting and reports whether there was any left.
+func (c *calls) forget(at string, w *call) (waited bool) {
 	c.mu.Lock()
-	if c.waiting[at] == w {
-		delete(c.waiting, at)
+	defer c.mu.Unlock()
+	if c.waiting[at] != w {
+		return false
 	}
-	c.mu.Unlock()
+	delete(c.waiting, at)
+	return true
 }
 
 func (c *calls) take(at string) *call {
@@ -318,6 +339,9 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 		p.calls.late.Add(1)
 		p.logger.Debug("a reply that nobody waits for", "productKey", d.pk, "deviceName", d.dn, "topic", x.Topic)
 		return
+	}
+	if sent := c.sent.Load(); sent > 0 {
+		p.figures.replied[c.kind].Observe(time.Now().UnixNano() - sent)
 	}
 	r := CallResult{Replied: true}
 	if err != nil { // answered on the right topic, but not in the form: hand it over as it is
