@@ -24,7 +24,13 @@ type Options struct {
 	Log *queue.Log
 	// Recorder learns of dropped messages; may be nil.
 	Recorder Recorder
-	Logger   *slog.Logger
+	// Tracer keeps what becomes of devices' messages; nil if nobody does.
+	Tracer Tracer
+	// SysInterval is how often the topics below $SYS are published; 0 is never.
+	// Version is what they call this server.
+	SysInterval time.Duration
+	Version     string
+	Logger      *slog.Logger
 	// OpeningPacket is the largest packet accepted before login, in bytes; 0
 	// means 16 KiB.
 	OpeningPacket int
@@ -51,6 +57,7 @@ type Broker struct {
 	lastID    atomic.Uint64
 	started   atomic.Bool
 	draining  atomic.Bool
+	since     time.Time
 	submitted atomic.Int64 // bytes on their way to the disk; see pressure.go
 
 	tapMu    sync.Mutex
@@ -81,6 +88,7 @@ func New(o Options) (*Broker, error) {
 		index:    topics.New[*Session](),
 		retained: topics.NewRetained[*retained](),
 		sessions: newRegistry(),
+		since:    time.Now(),
 	}
 	return b, nil
 }
@@ -102,6 +110,7 @@ func (b *Broker) Start(loops []*transport.Loop) error {
 	for _, l := range b.loops {
 		l.t.Post(task{func() { l.sweep() }})
 	}
+	b.startSys()
 	return nil
 }
 

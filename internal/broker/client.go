@@ -305,6 +305,7 @@ func (c *client) end(out []byte) {
 
 // sendAck appends PUBACK, PUBREC, PUBREL or PUBCOMP.
 func (c *client) sendAck(t mqtt.Type, id uint16, code mqtt.ReasonCode) {
+	c.loop.traceAnswered(c, t, id)
 	c.end(mqtt.AppendAck(c.begin(), t, c.version, id, code))
 }
 

@@ -211,6 +211,7 @@ func (l *loop) begin(c *client) {
 	s := c.session
 	for _, packet := range c.held {
 		l.stats.delivered.add(1)
+		l.traceHeld(c, packet)
 		c.end(append(c.begin(), packet...))
 	}
 	c.held, c.heldBytes = nil, 0

@@ -6,6 +6,7 @@ import (
 
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/topics"
+	"github.com/linkstead/linkstead/internal/trace"
 	"github.com/linkstead/linkstead/internal/transport"
 	"github.com/linkstead/linkstead/mqtt"
 )
@@ -31,6 +32,7 @@ type loop struct {
 	unsubscribe mqtt.Unsubscribe
 	message     queue.Message
 	extra       []byte
+	traced      []trace.Record
 	pub         publication
 
 	handed   atomic.Int64 // bytes in handoffs on their way to this loop
@@ -73,6 +75,7 @@ func (l *loop) endTurn() {
 		l.b.log.Submit(c.batch, c)
 	}
 	l.watch()
+	l.handTrace()
 }
 
 // after runs f on the loop when everything that the loop has submitted, this

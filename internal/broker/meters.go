@@ -158,7 +158,6 @@ type Figures struct {
 	Handoffs                      meter.Snapshot // publications in each handoff between loops
 	Submitted                     int64          // bytes on their way to the disk
 	Handed                        int64          // bytes on their way between loops
-	TraceLost                     uint64         // records of messages that were not kept, because too much happened at once
 }
 
 // Figures may be called from any goroutine.
