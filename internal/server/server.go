@@ -67,9 +67,10 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s = &Server{config: cfg, logger: o.Logger, stopped: make(chan struct{})}
+	begun := s // what is returned is nil by the time of the cleaning up
 	defer func() {
 		if err != nil {
-			s.shutdown(context.Background())
+			_ = begun.shutdown(context.Background())
 		}
 	}()
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
