@@ -28,7 +28,7 @@ const (
 	// batches is how many turns of event loops may wait to be written.
 	batches = 256
 	// flushEvery is how long a record may wait in memory.
-	flushEvery = 200 * time.Millisecond
+	flushEvery = 500 * time.Millisecond
 	// A device may have this many records at once and this many a second; what
 	// exceeds it is left out, so that a flood does not write the disk full of itself.
 	burst     = 256
