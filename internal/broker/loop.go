@@ -35,9 +35,10 @@ type loop struct {
 	traced      []trace.Record
 	pub         publication
 
-	handed   atomic.Int64 // bytes in handoffs on their way to this loop
-	pressing bool         // publishers wait; see pressure.go
-	hindered []*client    // those that do
+	handed    atomic.Int64 // bytes in handoffs on their way to this loop
+	pressing  bool         // publishers wait; see pressure.go
+	pressedAt int64        // since when, ns
+	hindered  []*client    // those that do
 
 	swept int // shards of the registry that the sweep has looked at
 }

@@ -42,7 +42,7 @@ type Ring struct {
 	perDevice int
 
 	in     chan []Record
-	spare  sync.Pool // of *[]Record
+	spare  chan []Record // empty ones, to be filled again
 	stop   chan struct{}
 	closed atomic.Bool
 	wg     sync.WaitGroup
@@ -86,11 +86,10 @@ func Open(o Options) (*Ring, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Ring{
-		options: o, perDevice: int(max(o.DeviceBytes/blockSize, 1)), in: make(chan []Record, batches), stop: make(chan struct{}),
+		options: o, perDevice: int(max(o.DeviceBytes/blockSize, 1)), in: make(chan []Record, batches), spare: make(chan []Record, 16), stop: make(chan struct{}),
 		devices: make(map[string]*device), nextID: 1,
 		lru: lru{blocks: make([]block, max(o.Bytes/blockSize, 1)), first: -1, last: -1},
 	}
-	r.spare.New = func() any { return new([]Record) }
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("the directory of message records cannot be made: %w", err)
 	}
@@ -197,7 +196,12 @@ func (r *Ring) Record(batch []Record) []Record {
 	}
 	select {
 	case r.in <- batch:
-		return (*r.spare.Get().(*[]Record))[:0]
+		select {
+		case empty := <-r.spare:
+			return empty
+		default:
+			return nil
+		}
 	default:
 		r.lost.Add(uint64(len(batch)))
 		clear(batch)
@@ -237,9 +241,9 @@ func (r *Ring) keep(batch []Record) {
 	}
 	r.mu.Unlock()
 	clear(batch)
-	if cap(batch) <= 1<<14 {
-		batch = batch[:0]
-		r.spare.Put(&batch)
+	select {
+	case r.spare <- batch[:0]:
+	default:
 	}
 }
 
