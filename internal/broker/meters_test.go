@@ -23,7 +23,7 @@ func TestPacketKinds(t *testing.T) {
 	for first := range 256 {
 		want := first >> 4
 		if want == int(mqtt.PUBLISH) {
-			want = publishQoS0 + first>>1&3%3
+			want = publishQoS0 + first>>1&3
 			if first>>1&3 == 3 {
 				want = publishQoS0 // no such QoS: its connection is closed
 			}

@@ -364,8 +364,7 @@ func TestMetricsPage(t *testing.T) {
 }
 
 func TestMetricsTokenOpensNothingElse(t *testing.T) {
-	token := "a token for the scraper"
-	token = strings.ReplaceAll(token, " ", "-")
+	const token = "a-token-for-the-scraper"
 	file := filepath.Join(t.TempDir(), "metrics.token")
 	if err := os.WriteFile(file, []byte(token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -475,6 +474,9 @@ func TestSysTopics(t *testing.T) {
 	}
 	bob.send(mqtt.AppendPingreq(nil))
 	bob.expect("PINGRESP") // and nothing before it
+	if n := s.Broker.Stats().Dropped["no receiver"]; n != 0 {
+		t.Errorf("%d messages were published for nobody", n)
+	}
 }
 
 // TestTrace follows messages from and to a device through the admin API.
