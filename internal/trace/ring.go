@@ -25,8 +25,11 @@ type Options struct {
 
 const (
 	fileName = "messages.ring"
-	// batches is how many turns of event loops may wait to be written.
-	batches = 256
+	// maxWaiting is how many records may wait to be kept. Beyond half of them the
+	// ring is woken; before, it comes by every takeEvery: a wake-up for every turn of
+	// an event loop would cost more than everything else here.
+	maxWaiting = 32 << 10
+	takeEvery  = 100 * time.Millisecond
 	// flushEvery is how long a record may wait in memory.
 	flushEvery = 500 * time.Millisecond
 	// A device may have this many records at once and this many a second; what
@@ -41,8 +44,11 @@ type Ring struct {
 	file      *os.File
 	perDevice int
 
-	in     chan []Record
-	spare  chan []Record // empty ones, to be filled again
+	inMu    sync.Mutex // held for moments only, never while the disk works
+	waiting []Record
+	wake    chan struct{}
+	taken   []Record // the ring's, swapped with waiting
+
 	stop   chan struct{}
 	closed atomic.Bool
 	wg     sync.WaitGroup
@@ -86,7 +92,7 @@ func Open(o Options) (*Ring, error) {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	r := &Ring{
-		options: o, perDevice: int(max(o.DeviceBytes/blockSize, 1)), in: make(chan []Record, batches), spare: make(chan []Record, 16), stop: make(chan struct{}),
+		options: o, perDevice: int(max(o.DeviceBytes/blockSize, 1)), wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		devices: make(map[string]*device), nextID: 1,
 		lru: lru{blocks: make([]block, max(o.Bytes/blockSize, 1)), first: -1, last: -1},
 	}
@@ -187,64 +193,66 @@ func (r *Ring) newDevice(key string, at int64) *device {
 	return d
 }
 
-// Record hands a turn's records over and returns an empty slice for the next
-// ones. It does not wait: if too much is waiting the records are left out. The
-// records must not be used afterwards.
+// Record takes a turn's records and returns the slice, empty, for the next ones.
+// It does not wait for the disk: if too much is waiting the records are left out.
 func (r *Ring) Record(batch []Record) []Record {
+	r.inMu.Lock()
+	n := min(len(batch), maxWaiting-len(r.waiting))
 	if r.closed.Load() {
-		return batch[:0]
+		n = 0
 	}
-	select {
-	case r.in <- batch:
+	r.waiting = append(r.waiting, batch[:n]...)
+	urgent := len(r.waiting) >= maxWaiting/2
+	r.inMu.Unlock()
+	r.lost.Add(uint64(len(batch) - n))
+	if urgent {
 		select {
-		case empty := <-r.spare:
-			return empty
+		case r.wake <- struct{}{}:
 		default:
-			return nil
 		}
-	default:
-		r.lost.Add(uint64(len(batch)))
-		clear(batch)
-		return batch[:0]
 	}
+	clear(batch)
+	return batch[:0]
 }
 
 // run keeps what comes.
 func (r *Ring) run() {
-	tick := time.NewTicker(flushEvery)
+	tick := time.NewTicker(takeEvery)
 	defer tick.Stop()
+	flushed := time.Now()
 	for {
 		select {
-		case batch := <-r.in:
-			r.keep(batch)
-		case <-tick.C:
-			r.mu.Lock()
-			r.flush()
-			r.mu.Unlock()
-		case <-r.stop:
-			for {
-				select {
-				case batch := <-r.in:
-					r.keep(batch)
-				default:
-					return
-				}
+		case <-r.wake:
+			r.keep()
+		case now := <-tick.C:
+			r.keep()
+			if now.Sub(flushed) >= flushEvery {
+				flushed = now
+				r.mu.Lock()
+				r.flush()
+				r.mu.Unlock()
 			}
+		case <-r.stop:
+			r.keep()
+			return
 		}
 	}
 }
 
-func (r *Ring) keep(batch []Record) {
+// keep takes what waits.
+func (r *Ring) keep() {
+	r.inMu.Lock()
+	r.waiting, r.taken = r.taken[:0], r.waiting
+	r.inMu.Unlock()
+	if len(r.taken) == 0 {
+		return
+	}
 	r.mu.Lock()
-	for i := range batch {
-		r.add(&batch[i])
+	for i := range r.taken {
+		r.add(&r.taken[i])
 	}
 	r.mu.Unlock()
-	clear(batch)
-	select {
-	case r.spare <- batch[:0]:
-	default:
-	}
+	clear(r.taken)
 }
 
 // add keeps one record, unless its device has too many.

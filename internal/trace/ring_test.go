@@ -166,12 +166,12 @@ func TestFloodIsLeftOutAndCounted(t *testing.T) {
 	}
 }
 
-// TestNobodyWaits hands over more than can be kept while nothing is being kept.
+// TestNobodyWaits hands over more than can wait while nothing is being kept.
 func TestNobodyWaits(t *testing.T) {
 	r := open(t, t.TempDir(), 1<<20, 16<<10)
 	r.mu.Lock() // the disk hangs
 	handed := uint64(0)
-	for range 10 * batches {
+	for range 4 * maxWaiting {
 		r.Record([]Record{delivered("d:p/a", 1, 1), delivered("d:p/a", 1, 2)})
 		handed += 2
 	}
@@ -182,6 +182,23 @@ func TestNobodyWaits(t *testing.T) {
 	s := r.Stats()
 	if s.Kept+s.Lost != handed || s.Lost < handed/2 {
 		t.Errorf("of %d records %d were kept and %d counted as lost", handed, s.Kept, s.Lost)
+	}
+}
+
+func TestRecordingAllocatesNothing(t *testing.T) {
+	r := open(t, t.TempDir(), 1<<20, 16<<10)
+	batch := make([]Record, 0, 8)
+	turn := func() {
+		for n := range 8 {
+			batch = append(batch, Record{AtMS: 1, Key: "d:p/a", Event: Accepted, Topic: "/a", Bytes: n})
+		}
+		batch = r.Record(batch)
+	}
+	r.inMu.Lock()
+	r.waiting = make([]Record, 0, maxWaiting) // as it becomes in time
+	r.inMu.Unlock()
+	if n := testing.AllocsPerRun(1000, turn); n != 0 {
+		t.Errorf("%v allocations a turn", n)
 	}
 }
 
