@@ -31,7 +31,7 @@ func TestNoSubscribe(t *testing.T) {
 	h.wantLatest(d, map[string]string{"Temp": "24"})
 
 	set := h.start("set Light", func(ctx context.Context) (*platform.CallResult, error) {
-		return h.Platform.SetProperties(ctx, d.ProductKey, d.DeviceName, json.RawMessage(`{"Light":0}`), platform.CallOptions{Wait: true, ForceID: "7"})
+		return h.Platform.SetProperties(ctx, who, d.ProductKey, d.DeviceName, json.RawMessage(`{"Light":0}`), platform.CallOptions{Wait: true, ForceID: "7"})
 	})
 	w.wantPublication(seedSetTopic, `{"method":"thing.service.property.set","id":"7","params":{"Light":0},"version":"1.0.0"}`)
 	w.send(publish(seedSetTopic+"_reply", `{"id":"7","code":200,"data":{}}`, 0))

@@ -96,7 +96,7 @@ func sdkReports(t *testing.T, h *home, d alink.Triple, s *script) {
 func sdkIsSet(t *testing.T, h *home, d alink.Triple, s *script) {
 	t.Helper()
 	set := h.start("set Light", func(ctx context.Context) (*platform.CallResult, error) {
-		return h.Platform.SetProperties(ctx, d.ProductKey, d.DeviceName, json.RawMessage(`{"Light":1}`), platform.CallOptions{Wait: true})
+		return h.Platform.SetProperties(ctx, who, d.ProductKey, d.DeviceName, json.RawMessage(`{"Light":1}`), platform.CallOptions{Wait: true})
 	})
 	props := s.await("props", nil)
 	if got := props.at("message", "params"); !cmp.Equal(got, any(map[string]any{"Light": 1.0})) {
@@ -129,7 +129,7 @@ func sdkServes(t *testing.T, h *home, d alink.Triple, s *script) {
 	s.await("suback", nil) // of the first service
 	for _, v := range services {
 		c := h.start(v.name, func(ctx context.Context) (*platform.CallResult, error) {
-			return h.Platform.InvokeService(ctx, d.ProductKey, d.DeviceName, v.name, json.RawMessage(v.input), platform.CallOptions{Wait: true})
+			return h.Platform.InvokeService(ctx, who, d.ProductKey, d.DeviceName, v.name, json.RawMessage(v.input), platform.CallOptions{Wait: true})
 		})
 		called := s.await("service", event{"name": v.name})
 		input, err := json.Marshal(called.at("message", "params"))

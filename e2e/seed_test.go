@@ -55,7 +55,7 @@ func TestSeedSession(t *testing.T) {
 
 	// The server's side sets Light=1: exactly the frame of the note.
 	set := h.start("set Light", func(ctx context.Context) (*platform.CallResult, error) {
-		return h.Platform.SetProperties(ctx, stc15.ProductKey, stc15.DeviceName, json.RawMessage(`{"Light":1}`),
+		return h.Platform.SetProperties(ctx, who, stc15.ProductKey, stc15.DeviceName, json.RawMessage(`{"Light":1}`),
 			platform.CallOptions{Wait: true, ForceID: "934414241"})
 	})
 	w.want(hex(t, seedSet))

@@ -89,7 +89,7 @@ func runDemo(cmd *cobra.Command, f demoFlags) error {
 	err = demo.Walk(ctx, d, demo.Steps{
 		Say: show.say,
 		SetLight: func(ctx context.Context) error {
-			_, err := s.Platform.SetProperties(ctx, demo.ProductKey, demo.DeviceName, json.RawMessage(`{"Light":1}`),
+			_, err := s.Platform.SetProperties(ctx, "demo", demo.ProductKey, demo.DeviceName, json.RawMessage(`{"Light":1}`),
 				platform.CallOptions{ForceID: demo.CommandID})
 			return err
 		},

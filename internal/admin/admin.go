@@ -1,6 +1,7 @@
 package admin
 
 import (
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
 	"log/slog"
@@ -15,6 +16,7 @@ import (
 	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
+	"github.com/linkstead/linkstead/internal/trace"
 	"github.com/linkstead/linkstead/internal/transport"
 )
 
@@ -39,12 +41,23 @@ type Options struct {
 	Config         []config.Entry
 	QueueMetrics   func() queue.Metrics
 	TransportStats func() transport.Stats
+	// Metrics serves /metrics; MetricsToken opens it besides Token, and nothing
+	// else. If it is "" only Token does.
+	Metrics      http.Handler
+	MetricsToken string
+	// Trace has the records of devices' messages; nil if none are kept.
+	Trace *trace.Ring
+	// Writable names the stores that do not take writes before ctx ends; nil asks
+	// none.
+	Writable func(ctx context.Context) []string
 }
 
 // handler serves the API.
 type handler struct {
 	Options
 	token   [sha256.Size]byte
+	scraper *[sha256.Size]byte // of MetricsToken, nil if there is none
+	health  health
 	started time.Time
 	mux     *http.ServeMux
 	tails   atomic.Int32 // open live views
@@ -56,7 +69,11 @@ func New(o Options) http.Handler {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &handler{Options: o, token: sha256.Sum256([]byte(o.Token)), started: time.Now(), mux: http.NewServeMux()}
-	h.Token = ""
+	if o.MetricsToken != "" {
+		sum := sha256.Sum256([]byte(o.MetricsToken))
+		h.scraper = &sum
+	}
+	h.Token, h.MetricsToken = "", ""
 	h.routes()
 	return h
 }
@@ -78,6 +95,11 @@ func (h *handler) routes() {
 	h.handle("GET /v1/refusals", h.listRefusals)
 	h.handle("GET /v1/drops", h.getDrops)
 	h.handle("GET /v1/audit", h.listAudit)
+	h.handle("GET /v1/devices/{pk}/{dn}/trace", h.getTrace)
+	h.profileRoutes()
+	if h.Metrics != nil {
+		h.mux.Handle("GET "+metricsPath, h.Metrics)
+	}
 }
 
 // handle registers a route; its error becomes the answer.
@@ -100,6 +122,9 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if !h.Remote && !h.ownName(r.Host) {
 		h.fail(w, r, &Error{Code: CodeForbidden, Message: "the request calls the server " + clip(r.Host) + ", which is no name of this machine",
 			Hint: "use 127.0.0.1 or localhost, or set admin_remote = true"})
+		return
+	}
+	if h.serveHealth(w, r) {
 		return
 	}
 	if !h.allowed(r) {
@@ -159,7 +184,9 @@ func hostname(hostport string) string {
 func (h *handler) allowed(r *http.Request) bool {
 	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
-	return strings.EqualFold(kind, "Bearer") && subtle.ConstantTimeCompare(sum[:], h.token[:]) == 1
+	admin := subtle.ConstantTimeCompare(sum[:], h.token[:]) == 1
+	scraper := r.URL.Path == metricsPath && h.scraper != nil && subtle.ConstantTimeCompare(sum[:], h.scraper[:]) == 1
+	return strings.EqualFold(kind, "Bearer") && (admin || scraper)
 }
 
 // UserHeader may name the person behind a request, for the audit log.

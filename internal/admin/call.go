@@ -1,7 +1,6 @@
 package admin
 
 import (
-	"net/http"
 	"time"
 
 	"github.com/linkstead/linkstead/internal/platform"
@@ -36,9 +35,4 @@ func decimal(s string) bool {
 		}
 	}
 	return true
-}
-
-// commanded notes who commanded a device.
-func (h *handler) commanded(r *http.Request, action, pk, dn, detail string) {
-	h.Logger.Info("a device is commanded", "who", who(r), "action", action, "productKey", pk, "deviceName", dn, "detail", detail)
 }

@@ -39,9 +39,7 @@ func (h *handler) setProperties(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	pk, dn := r.PathValue("pk"), r.PathValue("dn")
-	h.commanded(r, "property.set", pk, dn, "")
-	result, err := h.Platform.SetProperties(r.Context(), pk, dn, in.Params, o)
+	result, err := h.Platform.SetProperties(r.Context(), who(r), r.PathValue("pk"), r.PathValue("dn"), in.Params, o)
 	if err != nil {
 		return err
 	}

@@ -28,7 +28,6 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) error {
 		}
 		payload = []byte(in.Text)
 	}
-	h.Logger.Info("a message is published", "who", who(r), "topic", clip(in.Topic), "bytes", len(payload))
 	if err := h.Platform.Publish(r.Context(), who(r), in.Topic, payload, in.QoS, in.Retain); err != nil {
 		return err
 	}

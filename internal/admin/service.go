@@ -29,9 +29,7 @@ func (h *handler) callService(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	pk, dn, id := r.PathValue("pk"), r.PathValue("dn"), r.PathValue("id")
-	h.commanded(r, "service.call", pk, dn, clip(id))
-	result, err := h.Platform.InvokeService(r.Context(), pk, dn, id, in.Params, o)
+	result, err := h.Platform.InvokeService(r.Context(), who(r), r.PathValue("pk"), r.PathValue("dn"), r.PathValue("id"), in.Params, o)
 	if err != nil {
 		return err
 	}

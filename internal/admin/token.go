@@ -28,11 +28,30 @@ func LoadOrCreateToken(path string) (token string, created bool, err error) {
 	if err != nil {
 		return "", false, fmt.Errorf("the admin token cannot be read: %w", err)
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return "", false, fmt.Errorf("the admin token %s can be read by others (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
+	if err := private(path, info); err != nil {
+		return "", false, err
 	}
 	token, err = ReadToken(path)
 	return token, false, err
+}
+
+func private(path string, info fs.FileInfo) error {
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("the token %s can be read by others (mode %04o); run: chmod 600 %s", path, info.Mode().Perm(), path)
+	}
+	return nil
+}
+
+// ReadPrivateToken is ReadToken for a file that nobody but its owner may read.
+func ReadPrivateToken(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", fmt.Errorf("the token cannot be read: %w", err)
+	}
+	if err := private(path, info); err != nil {
+		return "", err
+	}
+	return ReadToken(path)
 }
 
 // ReadToken reads a token from the file at path. It fails with fs.ErrNotExist in

@@ -24,7 +24,13 @@ type Options struct {
 	Log *queue.Log
 	// Recorder learns of dropped messages; may be nil.
 	Recorder Recorder
-	Logger   *slog.Logger
+	// Tracer keeps what becomes of devices' messages; nil if nobody does.
+	Tracer Tracer
+	// SysInterval is how often the topics below $SYS are published; 0 is never.
+	// Version is what they call this server.
+	SysInterval time.Duration
+	Version     string
+	Logger      *slog.Logger
 	// OpeningPacket is the largest packet accepted before login, in bytes; 0
 	// means 16 KiB.
 	OpeningPacket int
@@ -50,6 +56,8 @@ type Broker struct {
 	readers   *readers
 	lastID    atomic.Uint64
 	started   atomic.Bool
+	draining  atomic.Bool
+	since     time.Time
 	submitted atomic.Int64 // bytes on their way to the disk; see pressure.go
 
 	tapMu    sync.Mutex
@@ -80,6 +88,7 @@ func New(o Options) (*Broker, error) {
 		index:    topics.New[*Session](),
 		retained: topics.NewRetained[*retained](),
 		sessions: newRegistry(),
+		since:    time.Now(),
 	}
 	return b, nil
 }
@@ -90,6 +99,7 @@ func (b *Broker) Start(loops []*transport.Loop) error {
 	for i, t := range loops {
 		l := &loop{b: b, t: t, index: i, out: make([]*handoff, len(loops))}
 		l.cache = topics.NewCache(b.index, 1<<16, 32<<20)
+		l.initMeters()
 		b.loops = append(b.loops, l)
 	}
 	if err := b.load(); err != nil {
@@ -100,6 +110,7 @@ func (b *Broker) Start(loops []*transport.Loop) error {
 	for _, l := range b.loops {
 		l.t.Post(task{func() { l.sweep() }})
 	}
+	b.startSys()
 	return nil
 }
 
@@ -156,6 +167,7 @@ func (b *Broker) loadQueue(s *Session) error {
 	s.seq = max(s.seq, uint64(last))
 	s.committed = s.seq
 	s.stored, s.storedBytes = count, bytes
+	s.meterQueue(count, bytes)
 	s.done = s.seq
 	s.sent = min(s.sent, s.seq)
 	if count > 0 {
@@ -183,6 +195,7 @@ func (b *Broker) nextSessionID() queue.SessionID { return queue.SessionID(b.last
 // Drain disconnects every client, telling 5.0 clients why, and returns when all
 // loops have done so.
 func (b *Broker) Drain(ctx context.Context) error {
+	b.draining.Store(true)
 	var wg sync.WaitGroup
 	for _, l := range b.loops {
 		wg.Add(1)
@@ -221,15 +234,22 @@ const sweepEvery = 30 * time.Second
 func (l *loop) sweep() {
 	now := l.nowMS()
 	var over []*Session
-	sh := &l.b.sessions.shards[l.swept%len(l.b.sessions.shards)]
+	shard := l.swept % len(l.b.sessions.shards)
+	sh := &l.b.sessions.shards[shard]
+	var seen tally
 	l.swept++
 	sh.mu.RLock()
 	for _, s := range sh.m {
-		if s.home == l && s.client == nil && !s.gone && s.expired(now) {
+		if s.home != l {
+			continue
+		}
+		seen.count(s)
+		if s.client == nil && !s.gone && s.expired(now) {
 			over = append(over, s)
 		}
 	}
 	sh.mu.RUnlock()
+	l.meterCensus(shard, seen)
 	for _, s := range over {
 		l.b.logger.Info("session expired", "client", s.key)
 		l.end(s)

@@ -123,6 +123,9 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 			break
 		}
 		if c.phase != connected {
+			if c.phase == awaitingConnect {
+				l.meterIn(c, f.Raw)
+			}
 			if !l.greet(c, f, buf[n:]) {
 				return n // CONNECT stays until the login is decided, or goes along to another loop
 			}
@@ -141,6 +144,7 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 		if c.tap != nil {
 			c.tap.emit(c, false, f.Raw)
 		}
+		l.meterIn(c, f.Raw)
 		if err := l.receive(c, f); err != nil {
 			c.malformed(err, f.Raw)
 			return len(buf)
@@ -288,6 +292,7 @@ func (c *client) begin() []byte {
 }
 
 func (c *client) end(out []byte) {
+	c.loop.meterOut(c, out[c.mark:])
 	if c.tap != nil {
 		c.tap.emit(c, true, out[c.mark:])
 	}
@@ -300,6 +305,7 @@ func (c *client) end(out []byte) {
 
 // sendAck appends PUBACK, PUBREC, PUBREL or PUBCOMP.
 func (c *client) sendAck(t mqtt.Type, id uint16, code mqtt.ReasonCode) {
+	c.loop.traceAnswered(c, t, id)
 	c.end(mqtt.AppendAck(c.begin(), t, c.version, id, code))
 }
 

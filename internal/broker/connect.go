@@ -178,6 +178,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	}
 	l.stats.logins.add(1)
 	l.stats.connected.Add(1)
+	l.meterConnected(c, 1)
 
 	ack := mqtt.Connack{SessionPresent: present && !c.profile.Device}
 	if c.version == mqtt.V5 {
@@ -210,6 +211,7 @@ func (l *loop) begin(c *client) {
 	s := c.session
 	for _, packet := range c.held {
 		l.stats.delivered.add(1)
+		l.traceHeld(c, packet)
 		c.end(append(c.begin(), packet...))
 	}
 	c.held, c.heldBytes = nil, 0
@@ -255,10 +257,15 @@ func (l *loop) connackProperties(c *client, s *Session, ad *Admission) mqtt.Prop
 // refuse answers a CONNECT with a failure and says why in the log.
 func (l *loop) refuse(c *client, r *LoginRequest, why *Refusal) {
 	l.stats.refused.add(1)
+	l.meters.refused[why.Code].Add(1)
 	l.b.refused(c, r, why)
 	if !c.closed {
 		ack := mqtt.Connack{Code: why.Code}
-		c.conn.SetOutput(ack.Append(c.conn.Output(), c.version))
+		out := c.conn.Output()
+		mark := len(out)
+		out = ack.Append(out, c.version)
+		l.meterOut(c, out[mark:])
+		c.conn.SetOutput(out)
 		c.closed = true
 		c.cause = errRefused
 		c.conn.Close(errRefused)
@@ -310,6 +317,7 @@ func (l *loop) leave(c *client) {
 	l.dropAll(DropSessionEnded, s.key, len(c.held))
 	c.held = nil
 	l.stats.connected.Add(-1)
+	l.meterConnected(c, -1)
 	waiting := s.forget()
 	s.more, s.reading = false, false
 	if c.told && l.b.handler != nil {
@@ -353,6 +361,7 @@ func (l *loop) discard(s *Session, all bool) {
 	s.forget()
 	s.in.Reset()
 	s.done, s.sent, s.committed, s.loaded = s.seq, s.seq, s.seq, s.seq
+	s.meterQueue(-s.stored, -s.storedBytes)
 	s.stored, s.storedBytes, s.suspects = 0, 0, 0
 	s.more, s.reading = false, false
 	if !all {

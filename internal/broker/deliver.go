@@ -2,6 +2,8 @@ package broker
 
 import (
 	"github.com/linkstead/linkstead/internal/queue"
+	"github.com/linkstead/linkstead/internal/session"
+	"github.com/linkstead/linkstead/internal/trace"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -73,6 +75,7 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 		s.sent, s.committed = seq, seq
 		id := s.out.Send(seq, qos)
 		l.stats.delivered.add(1)
+		l.traceDown(s, trace.Delivered, p.topic, id, qos, len(p.payload))
 		c.end(appendPublish(c.begin(), c.version, publishHeader(qos, retain, false), p.topic, id,
 			l.propertiesFor(c, p.properties, p.expiresMS), l.identifiers(c, t), p.payload))
 		return
@@ -83,6 +86,7 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 	}
 	s.seq = seq
 	s.committed = seq
+	l.traceDown(s, trace.Queued, p.topic, session.PacketID(seq), qos, len(p.payload))
 	l.wait(s, p, seq, qos, retain, t)
 }
 
@@ -90,6 +94,7 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 func (l *loop) write(c *client, p *publication, retain bool, t *target) {
 	if p.frame != nil && c.version != mqtt.V5 && !retain {
 		l.stats.delivered.add(1)
+		l.traceDown(c.session, trace.Delivered, p.topic, 0, 0, len(p.payload))
 		c.end(append(c.begin(), p.frame...))
 		return
 	}
@@ -98,6 +103,7 @@ func (l *loop) write(c *client, p *publication, retain bool, t *target) {
 		return
 	}
 	l.stats.delivered.add(1)
+	l.traceDown(c.session, trace.Delivered, p.topic, 0, 0, len(p.payload))
 	c.end(appendPublish(c.begin(), c.version, publishHeader(0, retain, false), p.topic, 0,
 		l.propertiesFor(c, p.properties, p.expiresMS), l.identifiers(c, t), p.payload))
 }
@@ -115,6 +121,7 @@ func (l *loop) holdBack(c *client, p *publication, retain bool, t *target) {
 	}
 	packet := appendPublish(nil, c.version, publishHeader(0, retain, false), p.topic, 0,
 		l.propertiesFor(c, p.properties, p.expiresMS), l.identifiers(c, t), p.payload)
+	l.traceDown(c.session, trace.Queued, p.topic, 0, 0, len(p.payload))
 	c.held = append(c.held, packet)
 	c.heldBytes += len(packet)
 }
@@ -191,7 +198,9 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	cm.batch.Append(s.id, queueSeq(s.seq), m)
 	s.stored++
 	s.storedBytes += int64(size)
+	s.meterQueue(1, int64(size))
 	l.stats.queued.add(1)
+	l.traceDown(s, trace.Queued, p.topic, session.PacketID(s.seq), qos, len(p.payload))
 	if p.x == nil && p.from != nil && p.from.home == l && p.from.client != nil {
 		p.x = l.newExchange(p.from.client)
 	}
@@ -285,6 +294,7 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 	s.sent = max(s.sent, it.seq)
 	id := s.out.Send(it.seq, it.qos)
 	l.stats.delivered.add(1)
+	l.traceDown(s, trace.Delivered, it.topic, id, it.qos, len(it.payload))
 	var ids mqtt.Properties
 	if c.version == mqtt.V5 {
 		for _, n := range it.ids {

@@ -62,6 +62,7 @@ type Recorder interface {
 // drop counts a message that is not delivered to key and records it.
 func (l *loop) drop(r DropReason, key, topic string, qos byte, bytes int) {
 	l.stats.dropped[r].add(1)
+	l.traceDropped(r, key, topic, qos, bytes, 1)
 	if r == DropNoReceiver {
 		return // normal for a broker: counted, not recorded
 	}
@@ -77,6 +78,7 @@ func (l *loop) dropAll(r DropReason, key string, count int) {
 		return
 	}
 	l.stats.dropped[r].add(uint64(count))
+	l.traceDropped(r, key, "", 1, 0, count)
 	if rec := l.b.options.Recorder; rec != nil {
 		rec.Dropped(Drop{AtMS: l.nowMS(), Key: key, QoS: 1, Count: count, Reason: r.String()})
 	}

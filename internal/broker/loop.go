@@ -6,17 +6,19 @@ import (
 
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/topics"
+	"github.com/linkstead/linkstead/internal/trace"
 	"github.com/linkstead/linkstead/internal/transport"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
 // loop is the broker's state on one event loop.
 type loop struct {
-	b     *Broker
-	t     *transport.Loop
-	index int
-	cache *topics.Cache[*Session]
-	stats loopStats
+	b      *Broker
+	t      *transport.Loop
+	index  int
+	cache  *topics.Cache[*Session]
+	stats  loopStats
+	meters meters
 
 	clients *client // all connections of the loop, linked
 
@@ -30,11 +32,13 @@ type loop struct {
 	unsubscribe mqtt.Unsubscribe
 	message     queue.Message
 	extra       []byte
+	traced      []trace.Record
 	pub         publication
 
-	handed   atomic.Int64 // bytes in handoffs on their way to this loop
-	pressing bool         // publishers wait; see pressure.go
-	hindered []*client    // those that do
+	handed    atomic.Int64 // bytes in handoffs on their way to this loop
+	pressing  bool         // publishers wait; see pressure.go
+	pressedAt int64        // since when, ns
+	hindered  []*client    // those that do
 
 	swept int // shards of the registry that the sweep has looked at
 }
@@ -47,6 +51,7 @@ func (l *loop) endTurn() {
 	for i, h := range l.out {
 		if h != nil {
 			l.out[i] = nil
+			l.meters.handoffs.Observe(int64(len(h.items)))
 			h.size = int64(len(h.buf) + len(h.items)*handedOverhead)
 			h.to.handed.Add(h.size)
 			l.b.loops[i].t.Post(h)
@@ -71,6 +76,7 @@ func (l *loop) endTurn() {
 		l.b.log.Submit(c.batch, c)
 	}
 	l.watch()
+	l.handTrace()
 }
 
 // after runs f on the loop when everything that the loop has submitted, this

@@ -55,7 +55,7 @@ func (l *loop) watch() {
 	if l.pressing || !l.pressed() {
 		return
 	}
-	l.pressing = true
+	l.pressing, l.pressedAt = true, l.t.NowNano()
 	l.stats.pressed.add(1)
 	l.t.After(pressureEvery, task{l.relieve})
 }

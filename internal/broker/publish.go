@@ -7,6 +7,7 @@ import (
 
 	"github.com/linkstead/linkstead/internal/session"
 	"github.com/linkstead/linkstead/internal/topics"
+	"github.com/linkstead/linkstead/internal/trace"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -70,6 +71,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		}
 	}
 
+	l.traceAccepted(c, r.Topic, p)
 	pub := &l.pub
 	*pub = publication{
 		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: c.session.key,
@@ -309,6 +311,7 @@ func notFound(v mqtt.Version) mqtt.ReasonCode {
 
 // completed forgets a message that its client has taken, and sends the next.
 func (l *loop) completed(s *Session, seq uint64, durable bool) {
+	l.traceDown(s, trace.Acknowledged, "", session.PacketID(seq), 1, 0)
 	if durable && s.id != 0 {
 		l.pending().batch.Delete(s.id, queueSeq(seq))
 		s.unstore()

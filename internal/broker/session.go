@@ -135,6 +135,8 @@ func (s *Session) unstore() {
 	if s.stored == 0 {
 		return
 	}
-	s.storedBytes -= s.storedBytes / int64(s.stored)
+	left := s.storedBytes / int64(s.stored)
+	s.storedBytes -= left
+	s.meterQueue(-1, -left)
 	s.stored--
 }

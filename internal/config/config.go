@@ -41,6 +41,7 @@ type Config struct {
 	Limits  Limits  `toml:"limits" envPrefix:"LIMITS_"`
 	Device  Device  `toml:"device" envPrefix:"DEVICE_"`
 	History History `toml:"history" envPrefix:"HISTORY_"`
+	Observe Observe `toml:"observe" envPrefix:"OBSERVE_"`
 }
 
 // TLS configures encrypted connections.
@@ -180,6 +181,7 @@ func Default() Config {
 			Settle:        Duration(300 * time.Millisecond),
 		},
 		History: History{Retention: Duration(30 * 24 * time.Hour)},
+		Observe: Observe{SysInterval: Duration(10 * time.Second), TraceBytes: 64 << 20, TraceDeviceBytes: 16 << 10},
 	}
 }
 
@@ -233,6 +235,7 @@ func (c *Config) Validate() error {
 	check(c.Device.Queued > 0, "device.queued", "must be at least 1")
 	check(c.Device.CallTimeout > 0, "device.call_timeout", "must be more than 0")
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
+	c.Observe.validate(check)
 	if len(bad) > 0 {
 		return fmt.Errorf("the configuration is wrong:\n  %s", strings.Join(bad, "\n  "))
 	}

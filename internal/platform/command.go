@@ -49,7 +49,9 @@ type calls struct {
 }
 
 type call struct {
-	service string // recorded in the device's history, "" for property commands
+	kind    int          // which of the commands
+	sent    atomic.Int64 // Unix nanoseconds, 0 until the audit log has it
+	service string       // recorded in the device's history, "" for property commands
 	input   []byte
 	reply   chan CallResult
 }
@@ -83,9 +85,11 @@ func decimal(s string) bool {
 func callKey(d, id string) string { return d + "|" + id }
 
 // SetProperties tells a device to change properties. params is a JSON object of
-// writable properties.
-func (p *Platform) SetProperties(ctx context.Context, pk, dn string, params json.RawMessage, o CallOptions) (*CallResult, error) {
-	return p.command(ctx, pk, dn, "thing.service.property.set", alink.PropertySetTopic(pk, dn), params, o, func(m *tsl.Model, v devjson.Value) error {
+// writable properties. The audit log says that who did it before it is sent: the
+// names of the properties, not their values.
+func (p *Platform) SetProperties(ctx context.Context, who, pk, dn string, params json.RawMessage, o CallOptions) (*CallResult, error) {
+	c := command{method: "thing.service.property.set", topic: alink.PropertySetTopic(pk, dn), params: params, who: who, action: "property.set"}
+	return p.send(ctx, pk, dn, c, o, func(m *tsl.Model, v devjson.Value) error {
 		if problem := m.CheckSet(v); problem != nil {
 			return problem
 		}
@@ -94,14 +98,15 @@ func (p *Platform) SetProperties(ctx context.Context, pk, dn string, params json
 }
 
 // GetProperties asks a device for properties, by identifier, and waits for the
-// reply.
+// reply. It changes nothing, so the audit log does not have it.
 func (p *Platform) GetProperties(ctx context.Context, pk, dn string, identifiers []string, o CallOptions) (*CallResult, error) {
 	params, err := json.Marshal(identifiers)
 	if err != nil {
 		return nil, err
 	}
 	o.Wait = true
-	return p.command(ctx, pk, dn, "thing.service.property.get", alink.PropertyGetTopic(pk, dn), params, o, func(m *tsl.Model, v devjson.Value) error {
+	c := command{method: "thing.service.property.get", topic: alink.PropertyGetTopic(pk, dn), params: params}
+	return p.send(ctx, pk, dn, c, o, func(m *tsl.Model, v devjson.Value) error {
 		for _, id := range identifiers {
 			if _, known := m.Property(id); !known {
 				return &Error{Kind: KindInvalid, Code: alink.CodePropertyUndefined, Message: "the thing model has no property " + id}
@@ -112,7 +117,8 @@ func (p *Platform) GetProperties(ctx context.Context, pk, dn string, identifiers
 }
 
 // InvokeService calls a service of a device. params is a JSON object, {} if nil.
-func (p *Platform) InvokeService(ctx context.Context, pk, dn, service string, params json.RawMessage, o CallOptions) (*CallResult, error) {
+// The audit log says that who did it before it is sent.
+func (p *Platform) InvokeService(ctx context.Context, who, pk, dn, service string, params json.RawMessage, o CallOptions) (*CallResult, error) {
 	if len(params) == 0 {
 		params = json.RawMessage("{}")
 	}
@@ -131,7 +137,7 @@ func (p *Platform) InvokeService(ctx context.Context, pk, dn, service string, pa
 		o.Wait = true
 		topic = p.syncTopic(pk, dn, o.ForceID, topic)
 	}
-	return p.send(ctx, pk, dn, command{method: "thing.service." + service, topic: topic, service: service, params: params}, o, func(m *tsl.Model, v devjson.Value) error {
+	return p.send(ctx, pk, dn, command{method: "thing.service." + service, topic: topic, service: service, params: params, who: who, action: "service.call"}, o, func(m *tsl.Model, v devjson.Value) error {
 		if problem := m.CheckServiceInput(service, v, tsl.Strong); problem != nil {
 			return problem
 		}
@@ -151,14 +157,42 @@ func (p *Platform) syncTopic(pk, dn, id, service string) string {
 	return alink.RRPCRequestTopic(pk, dn, id)
 }
 
-func (p *Platform) command(ctx context.Context, pk, dn, method, topic string, params json.RawMessage, o CallOptions, check func(*tsl.Model, devjson.Value) error) (*CallResult, error) {
-	return p.send(ctx, pk, dn, command{method: method, topic: topic, params: params}, o, check)
-}
-
 type command struct {
 	method, topic, service string
 	params                 json.RawMessage
+	// who did what, for the audit log; no action for what changes nothing
+	who, action string
 }
+
+func (c *command) kind() int {
+	switch {
+	case c.service != "":
+		return commandService
+	case c.action == "":
+		return commandGet
+	}
+	return commandSet
+}
+
+// detail says for the audit log what a command asked for. Values may be secrets
+// (the password of a network), so there are only names.
+func (c *command) detail(id string, params devjson.Value) string {
+	b := append([]byte(nil), "message "...)
+	b = append(b, id...)
+	if c.service != "" {
+		b = append(append(b, ", service "...), c.service...)
+	}
+	sep := ": "
+	params.Each(func(name string, _ devjson.Value) bool {
+		b = append(append(b, sep...), name...)
+		sep = ", "
+		return len(b) < maxDetail
+	})
+	return string(b) // the store cuts what is too long
+}
+
+// maxDetail is the length of an audit entry's detail behind which no name is added.
+const maxDetail = 512
 
 func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOptions, check func(*tsl.Model, devjson.Value) error) (*CallResult, error) {
 	dev, err := p.store.Device(ctx, pk, dn)
@@ -199,7 +233,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 		return nil, err
 	}
 	compact := v.AppendJSON(nil)
-	w := &call{service: c.service, input: compact, reply: make(chan CallResult, 1)}
+	w := &call{kind: c.kind(), service: c.service, input: compact, reply: make(chan CallResult, 1)}
 	at := callKey(key, id)
 	p.calls.mu.Lock()
 	if len(p.calls.waiting) >= maxWaitingCalls {
@@ -212,11 +246,23 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	}
 	p.calls.waiting[at] = w
 	p.calls.mu.Unlock()
+	if c.action != "" {
+		if err := p.auditFirst(ctx, c.who, c.action, pk+"/"+dn, c.detail(id, v)); err != nil {
+			p.calls.forget(at, w)
+			return nil, err
+		}
+	}
 	timeout := o.Timeout
 	if timeout <= 0 {
 		timeout = p.options.CallTimeout
 	}
-	time.AfterFunc(timeout, func() { p.calls.forget(at, w) })
+	time.AfterFunc(timeout, func() {
+		if p.calls.forget(at, w) {
+			p.figures.timeouts[w.kind].Add(0, 1)
+		}
+	})
+	w.sent.Store(time.Now().UnixNano())
+	p.figures.sent[w.kind].Add(0, 1)
 
 	result := &CallResult{ID: id, Topic: c.topic}
 	sent := make(chan error, 1)
@@ -254,12 +300,15 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	}
 }
 
-func (c *calls) forget(at string, w *call) {
+// forget ends the waiting and reports whether there was any left.
+func (c *calls) forget(at string, w *call) (waited bool) {
 	c.mu.Lock()
-	if c.waiting[at] == w {
-		delete(c.waiting, at)
+	defer c.mu.Unlock()
+	if c.waiting[at] != w {
+		return false
 	}
-	c.mu.Unlock()
+	delete(c.waiting, at)
+	return true
 }
 
 func (c *calls) take(at string) *call {
@@ -290,6 +339,9 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 		p.calls.late.Add(1)
 		p.logger.Debug("a reply that nobody waits for", "productKey", d.pk, "deviceName", d.dn, "topic", x.Topic)
 		return
+	}
+	if sent := c.sent.Load(); sent > 0 {
+		p.figures.replied[c.kind].Observe(time.Now().UnixNano() - sent)
 	}
 	r := CallResult{Replied: true}
 	if err != nil { // answered on the right topic, but not in the form: hand it over as it is
@@ -346,12 +398,20 @@ func (p *Platform) recordCall(d *device, c *call, r CallResult, at time.Time) {
 	}}, recorded{p, c, r})
 }
 
-// Publish publishes a message of the server's owner to any topic.
+// Publish publishes a message of the server's owner to any topic. The audit log
+// says that who did it before it is sent.
 func (p *Platform) Publish(ctx context.Context, who, topic string, payload []byte, qos byte, retain bool) error {
 	if qos > 1 {
 		return &Error{Kind: KindInvalid, Message: "the QoS must be 0 or 1"}
 	}
 	if err := validTopic(topic); err != nil {
+		return err
+	}
+	detail := fmt.Sprintf("QoS %d, %d bytes", qos, len(payload))
+	if retain {
+		detail += ", retained"
+	}
+	if err := p.auditFirst(ctx, who, "publish", topic, detail); err != nil {
 		return err
 	}
 	sent := make(chan error, 1)

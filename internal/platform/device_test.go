@@ -315,7 +315,7 @@ func TestCommands(t *testing.T) {
 	sys := "/sys/" + pk + "/" + dn + "/"
 
 	done := async(func() (*platform.CallResult, error) {
-		return s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{ "Light" : 1 }`), platform.CallOptions{Wait: true, ForceID: "934414241"})
+		return s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{ "Light" : 1 }`), platform.CallOptions{Wait: true, ForceID: "934414241"})
 	})
 	expect(t, d, demo.TopicSet, `{"method":"thing.service.property.set","id":"934414241","params":{"Light":1},"version":"1.0.0"}`)
 	_ = d.Send(demo.Publish(demo.TopicSet+"_reply", `{"id": 934414241, "code": "200", "data": {}}`)) // number, text and blanks
@@ -333,7 +333,7 @@ func TestCommands(t *testing.T) {
 	}
 
 	done = async(func() (*platform.CallResult, error) {
-		return s.Platform.InvokeService(ctx, pk, dn, "Blink", json.RawMessage(`{"times":3}`), platform.CallOptions{Wait: true, ForceID: "7"})
+		return s.Platform.InvokeService(ctx, "test", pk, dn, "Blink", json.RawMessage(`{"times":3}`), platform.CallOptions{Wait: true, ForceID: "7"})
 	})
 	expect(t, d, sys+"thing/service/Blink", `{"method":"thing.service.Blink","id":"7","params":{"times":3},"version":"1.0.0"}`)
 	_ = d.Send(demo.Publish(sys+"thing/service/Blink_reply", `{"id":"7","code":100001,"data":{}}`))
@@ -343,7 +343,7 @@ func TestCommands(t *testing.T) {
 
 	// A synchronous service of a device that did not ask for /ext/rrpc.
 	done = async(func() (*platform.CallResult, error) {
-		return s.Platform.InvokeService(ctx, pk, dn, "ReadSensor", nil, platform.CallOptions{ForceID: "8"})
+		return s.Platform.InvokeService(ctx, "test", pk, dn, "ReadSensor", nil, platform.CallOptions{ForceID: "8"})
 	})
 	expect(t, d, sys+"rrpc/request/8", `{"method":"thing.service.ReadSensor","id":"8","params":{},"version":"1.0.0"}`)
 	_ = d.Send(demo.Publish(sys+"rrpc/response/8", `{"id":"8","code":200,"data":{"Temp":1,"Hum":2}}`))
@@ -357,7 +357,7 @@ func TestCommands(t *testing.T) {
 
 	// No reply: a time-out; a late one is nobody's.
 	done = async(func() (*platform.CallResult, error) {
-		return s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Light":0}`), platform.CallOptions{Wait: true, ForceID: "9", Timeout: 50 * time.Millisecond})
+		return s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{"Light":0}`), platform.CallOptions{Wait: true, ForceID: "9", Timeout: 50 * time.Millisecond})
 	})
 	expect(t, d, demo.TopicSet, `{"method":"thing.service.property.set","id":"9","params":{"Light":0},"version":"1.0.0"}`)
 	if o := <-done; platform.KindOf(o.err) != platform.KindTimeout {
@@ -371,27 +371,27 @@ func TestCommands(t *testing.T) {
 		code alink.Code
 	}{
 		"read-only": {func() error {
-			_, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Temp":1}`), platform.CallOptions{})
+			_, err := s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{"Temp":1}`), platform.CallOptions{})
 			return err
 		}, 6332},
 		"unknown": {func() error {
-			_, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"X":1}`), platform.CallOptions{})
+			_, err := s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{"X":1}`), platform.CallOptions{})
 			return err
 		}, 6320},
 		"wrong type": {func() error {
-			_, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Light":7}`), platform.CallOptions{})
+			_, err := s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{"Light":7}`), platform.CallOptions{})
 			return err
 		}, 6308},
 		"not JSON": {func() error {
-			_, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{'Light':1}`), platform.CallOptions{})
+			_, err := s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{'Light':1}`), platform.CallOptions{})
 			return err
 		}, 460},
 		"no service": {func() error {
-			_, err := s.Platform.InvokeService(ctx, pk, dn, "Dance", nil, platform.CallOptions{})
+			_, err := s.Platform.InvokeService(ctx, "test", pk, dn, "Dance", nil, platform.CallOptions{})
 			return err
 		}, 6206},
 		"input missing": {func() error {
-			_, err := s.Platform.InvokeService(ctx, pk, dn, "Blink", nil, platform.CallOptions{})
+			_, err := s.Platform.InvokeService(ctx, "test", pk, dn, "Blink", nil, platform.CallOptions{})
 			return err
 		}, 6302},
 	} {
@@ -399,7 +399,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%s: %v (code %d), want code %d", name, err, platform.CodeOf(err), tt.code)
 		}
 	}
-	if _, err := s.Platform.SetProperties(ctx, pk, "nobody", json.RawMessage(`{"Light":1}`), platform.CallOptions{}); platform.KindOf(err) != platform.KindNotFound {
+	if _, err := s.Platform.SetProperties(ctx, "test", pk, "nobody", json.RawMessage(`{"Light":1}`), platform.CallOptions{}); platform.KindOf(err) != platform.KindNotFound {
 		t.Errorf("unknown device: %v", err)
 	}
 }
@@ -411,7 +411,7 @@ func TestSynchronousServiceOverExtRRPC(t *testing.T) {
 	var r *platform.CallResult
 	go func() {
 		var err error
-		r, err = s.Platform.InvokeService(t.Context(), pk, dn, "ReadSensor", nil, platform.CallOptions{ForceID: "77"})
+		r, err = s.Platform.InvokeService(t.Context(), "test", pk, dn, "ReadSensor", nil, platform.CallOptions{ForceID: "77"})
 		done <- err
 	}()
 	topic := "/ext/rrpc/77/sys/" + pk + "/" + dn + "/thing/service/ReadSensor"
@@ -577,19 +577,19 @@ func TestReservedNamesAndIDs(t *testing.T) {
 	}
 	login(t, s)
 	for _, id := range []string{"x", "1/2", "-1", strings.Repeat("1", 21)} {
-		if _, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: id}); platform.KindOf(err) != platform.KindInvalid {
+		if _, err := s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: id}); platform.KindOf(err) != platform.KindInvalid {
 			t.Errorf("message id %q: %v", id, err)
 		}
 	}
 	for _, name := range []string{"", "a/b", "+", "#"} {
-		if _, err := s.Platform.InvokeService(ctx, pk, dn, name, nil, platform.CallOptions{NoCheck: true}); platform.KindOf(err) != platform.KindInvalid {
+		if _, err := s.Platform.InvokeService(ctx, "test", pk, dn, name, nil, platform.CallOptions{NoCheck: true}); platform.KindOf(err) != platform.KindInvalid {
 			t.Errorf("service %q: %v", name, err)
 		}
 	}
-	if _, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: "5"}); err != nil {
+	if _, err := s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: "5"}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Platform.SetProperties(ctx, pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: "5"}); platform.KindOf(err) != platform.KindConflict {
+	if _, err := s.Platform.SetProperties(ctx, "test", pk, dn, json.RawMessage(`{"Light":1}`), platform.CallOptions{ForceID: "5"}); platform.KindOf(err) != platform.KindConflict {
 		t.Errorf("an id that waits is used again: %v", err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 // eventPost takes an event (spec/thing-model.md §7). Unlike properties it is
 // accepted or refused as a whole.
 func (p *Platform) eventPost(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
+	p.figures.events.Add(x.Shard(), 1)
 	if !w.read(t, x) {
 		return true
 	}

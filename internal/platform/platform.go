@@ -66,6 +66,7 @@ type Platform struct {
 	failedAt atomic.Int64 // Unix seconds of the last log line about a failing store
 
 	calls    calls
+	figures  figures
 	refusals refusals
 	drops    drops
 	unserved unserved
@@ -102,6 +103,7 @@ func New(o Options) *Platform {
 	}
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.calls.init(o.Now())
+	p.figures.init()
 	p.users.init()
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })

@@ -226,3 +226,12 @@ func (p *Platform) audit(ctx context.Context, who, action, object, detail string
 		p.logger.Error("an action could not be audited", "who", who, "action", action, "object", object, "error", err)
 	}
 }
+
+// auditFirst is audit for what must not happen unless it is written down: an
+// error means that nothing was done.
+func (p *Platform) auditFirst(ctx context.Context, who, action, object, detail string) error {
+	if err := p.store.Audit(ctx, who, action, object, detail); err != nil {
+		return fmt.Errorf("%s of %s was not done, because it could not be audited: %w", action, clip(object), err)
+	}
+	return nil
+}

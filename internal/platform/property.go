@@ -15,6 +15,7 @@ import (
 // 200 all the same.
 func (p *Platform) propertyPost(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
 	if !w.read(t, x) {
+		p.figures.refusedPosts.Add(x.Shard(), 1)
 		return true
 	}
 	now := x.Time.UnixMilli()
@@ -46,8 +47,10 @@ func (p *Platform) propertyPost(w *worker, d *device, t alink.Topic, x *broker.E
 			code, message = alink.Code(problem.Code), problem.Message
 		}
 		w.answer(t, x, code, nil, message)
+		p.figures.refusedPosts.Add(x.Shard(), 1)
 		return true
 	}
+	p.figures.posted(x.Shard(), len(w.points))
 	data := w.data
 	if len(data) > 0 {
 		data = append(data, '}')

@@ -115,7 +115,9 @@ func (l *Log) merge(g *group, from []submission, busy *group) int {
 			g.batch = e.db.NewBatch(pebble.WithInitialSizeBytes(64<<10), pebble.WithMaxRetainedSizeBytes(2<<20))
 		}
 		var verdict error
-		full := s.batch.adds && l.space.full(time.Now())
+		full := l.space.full(time.Now())
+		l.stats.full.Store(full)
+		full = full && s.batch.adds
 		if full {
 			verdict = ErrDiskFull
 		}

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/cockroachdb/pebble/v2/vfs"
+
+	"github.com/linkstead/linkstead/internal/meter"
 )
 
 // Options configure a Log. The zero value of every field but Dir is usable.
@@ -126,6 +128,7 @@ func Open(o Options) (*Log, error) {
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 	}
+	l.stats.syncs, l.stats.sizes = meter.NewHistogram(meter.Durations), meter.NewHistogram(meter.Sizes)
 	l.pool.New = func() any { return new(Batch) }
 	if err := l.ids.start(e); err != nil {
 		return nil, errors.Join(err, e.close(), lock.Close())

@@ -3,6 +3,8 @@ package queue
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/linkstead/linkstead/internal/meter"
 )
 
 // Metrics is a snapshot of the Log for monitoring. Counters start at Open.
@@ -25,16 +27,25 @@ type Metrics struct {
 	// LastSync and MaxSync are the times from handing a group to the store until
 	// it was as durable as the options say.
 	LastSync, MaxSync time.Duration
+	// Full is true while the disk has too little room for more messages.
+	Full bool
+	// Syncs tells how long groups took, ns, and GroupSizes how many batches were
+	// in each.
+	Syncs, GroupSizes meter.Snapshot
 }
 
 type counters struct {
 	groups, batches, changes, failed, reopened atomic.Uint64
 	lastSync, maxSync                          atomic.Int64
+	full                                       atomic.Bool
+	syncs, sizes                               *meter.Histogram
 }
 
 // committed counts a written group; called by the writer's goroutine alone.
 func (c *counters) committed(g *group, took time.Duration) {
 	c.groups.Add(1)
+	c.syncs.Observe(int64(took))
+	c.sizes.Observe(int64(len(g.members)))
 	c.batches.Add(uint64(len(g.members)))
 	c.changes.Add(uint64(g.changes))
 	c.lastSync.Store(int64(took))
@@ -53,6 +64,10 @@ func (l *Log) Metrics() Metrics {
 		Reopened: l.stats.reopened.Load(),
 		LastSync: time.Duration(l.stats.lastSync.Load()),
 		MaxSync:  time.Duration(l.stats.maxSync.Load()),
+
+		Full:       l.stats.full.Load(),
+		Syncs:      l.stats.syncs.Snapshot(),
+		GroupSizes: l.stats.sizes.Snapshot(),
 	}
 	l.mu.Lock()
 	m.BacklogBytes = l.backlog

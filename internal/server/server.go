@@ -23,6 +23,7 @@ import (
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/store"
+	"github.com/linkstead/linkstead/internal/trace"
 	"github.com/linkstead/linkstead/internal/transport"
 )
 
@@ -46,6 +47,7 @@ type Server struct {
 	store       *store.Store
 	log         *queue.Log
 	transport   *transport.Server
+	trace       *trace.Ring // nil if switched off
 	certificate *transport.Certificate
 	adminServer *http.Server
 	adminAddr   net.Addr
@@ -66,9 +68,10 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	s = &Server{config: cfg, logger: o.Logger, stopped: make(chan struct{})}
+	begun := s // what is returned is nil by the time of the cleaning up
 	defer func() {
 		if err != nil {
-			s.shutdown(context.Background())
+			_ = begun.shutdown(context.Background())
 		}
 	}()
 	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
@@ -100,7 +103,11 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		Store: s.store, Logger: o.Logger, Device: deviceProfile(cfg), Application: applicationProfile(cfg),
 		Strict: cfg.Device.Strict, CallTimeout: time.Duration(cfg.Device.CallTimeout),
 	})
+	if err := s.openTrace(o.Logger); err != nil {
+		return nil, err
+	}
 	s.Broker, err = broker.New(broker.Options{
+		Tracer: s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
 		Authority: s.Platform, Handler: s.Platform, Recorder: s.Platform, Log: s.log, Logger: o.Logger,
 		OpeningPacket: cfg.Limits.OpeningBytes, Profiles: s.Platform.Profile,
 	})
@@ -194,6 +201,10 @@ func (s *Server) serveAdmin(o Options) error {
 		return err
 	}
 	s.token, s.newToken = token, created
+	metricsToken, err := s.metricsToken()
+	if err != nil {
+		return err
+	}
 	ln, err := net.Listen("tcp", s.config.Admin)
 	if err != nil {
 		return fmt.Errorf("the admin API cannot listen on %s: %w; choose another address with --admin", s.config.Admin, err)
@@ -203,6 +214,7 @@ func (s *Server) serveAdmin(o Options) error {
 		Platform: s.Platform, Broker: s.Broker, Token: token, Logger: o.Logger, Address: ln.Addr().String(), Remote: s.config.AdminRemote,
 		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile(), Config: s.config.Entries(o.Sources),
 		QueueMetrics: s.log.Metrics, TransportStats: s.transport.Stats,
+		MetricsToken: metricsToken, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
 	})
 	s.adminServer = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -283,6 +295,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 	}
 	if s.Platform != nil {
 		s.Platform.Close()
+	}
+	if s.trace != nil {
+		errs = append(errs, s.trace.Close())
 	}
 	if s.log != nil {
 		errs = append(errs, s.log.Close())

@@ -1,11 +1,18 @@
 package store
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/meter"
+)
 
 // counters are counted since the store was opened.
 type counters struct {
 	points, failed, refused atomic.Int64
 	rounds, folds           atomic.Int64
+	logRows, logBytes       atomic.Int64
+	commits, sizes          *meter.Histogram
 }
 
 // Stats is what an operator watches.
@@ -17,6 +24,10 @@ type Stats struct {
 	Rounds  int64 // commits of the writer
 	Folds   int64 // heads turned into chunks
 
+	// Commits tells how long rounds took that committed something, ns, and Sizes how
+	// many points were in each.
+	Commits, Sizes meter.Snapshot
+
 	// As it is now.
 	Backlog   int // bytes waiting to be committed
 	Heads     int // series with points that are not in chunks yet
@@ -25,15 +36,14 @@ type Stats struct {
 	LogBytes  int
 }
 
-// Stats returns the counters. It may wait for a commit that is under way.
+// Stats returns the counters. It does not wait for the disk.
 func (s *Store) Stats() Stats {
 	out := Stats{
 		Points: s.stats.points.Load(), Failed: s.stats.failed.Load(), Refused: s.stats.refused.Load(),
 		Rounds: s.stats.rounds.Load(), Folds: s.stats.folds.Load(),
 	}
-	s.wmu.Lock()
-	out.LogRows, out.LogBytes = len(s.wr.wal), s.wr.walBytes
-	s.wmu.Unlock()
+	out.LogRows, out.LogBytes = int(s.stats.logRows.Load()), int(s.stats.logBytes.Load())
+	out.Commits, out.Sizes = s.stats.commits.Snapshot(), s.stats.sizes.Snapshot()
 	s.heads.mu.RLock()
 	out.Heads, out.HeadBytes = len(s.heads.m), s.heads.bytes
 	s.heads.mu.RUnlock()
@@ -41,4 +51,16 @@ func (s *Store) Stats() Stats {
 	out.Backlog = s.queue.next.size + s.queue.flying
 	s.queue.mu.Unlock()
 	return out
+}
+
+// logged notes the size of history_wal for Stats. The caller holds wmu.
+func (s *Store) logged() {
+	s.stats.logRows.Store(int64(len(s.wr.wal)))
+	s.stats.logBytes.Store(int64(s.wr.walBytes))
+}
+
+// committed notes a round that was committed, with its points.
+func (c *counters) committed(points int, began time.Time) {
+	c.commits.ObserveSince(began)
+	c.sizes.Observe(int64(points))
 }

@@ -19,6 +19,8 @@ import (
 
 	"github.com/pressly/goose/v3"
 	_ "modernc.org/sqlite" // the database/sql driver "sqlite"
+
+	"github.com/linkstead/linkstead/internal/meter"
 )
 
 //go:embed migrations/*.sql
@@ -166,6 +168,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, log: opts.Logger}
+	s.stats.commits, s.stats.sizes = meter.NewHistogram(meter.Durations), meter.NewHistogram(meter.Sizes)
 	if s.vault, err = newVault(opts.MasterKey); err != nil {
 		return nil, err
 	}

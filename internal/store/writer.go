@@ -88,7 +88,11 @@ func (s *Store) commitRound() (more bool) {
 	folds, oldest := s.heads.choose(s.pressure())
 	var err error
 	if !b.empty() || len(folds) > 0 {
-		err = s.writeRound(b, folds, oldest)
+		began := time.Now()
+		if err = s.writeRound(b, folds, oldest); err == nil {
+			s.stats.committed(b.points, began)
+		}
+		s.logged()
 	}
 	more = err == nil && len(s.heads.full) > 0
 	s.wmu.Unlock()
@@ -193,6 +197,7 @@ func (s *Store) roundDone(data []byte) {
 	s.round++
 	s.wr.wal = append(s.wr.wal, walRow{s.round, len(data)})
 	s.wr.walBytes += len(data)
+	s.logged()
 	s.heads.apply(s.round, s.now(), data[recordsHeader:])
 }
 

@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"github.com/linkstead/linkstead/internal/meter"
 )
 
 // Loop runs the connections that belong to it, in turns; see the package
@@ -50,6 +52,7 @@ type Loop struct {
 
 	count                 atomic.Int64 // connections assigned to this loop
 	bytesRead, bytesWrote atomic.Uint64
+	turns                 *meter.Histogram // how long turns took, ns
 }
 
 // ending is a connection of which Handler.Closed has to be told.
@@ -86,6 +89,7 @@ func newLoop(s *Server, index int) *Loop {
 		logger:  s.options.Logger,
 		start:   time.Now(),
 		buf:     make([]byte, headroom+readSize),
+		turns:   meter.NewHistogram(meter.Durations),
 	}
 	l.tick()
 	l.wheel.at = l.nowNano / int64(wheelTick)
@@ -131,6 +135,7 @@ func (l *Loop) run() {
 		l.driver.wait(l, l.patience())
 		l.tick()
 		l.turn()
+		l.turns.ObserveSince(l.now)
 	}
 }
 

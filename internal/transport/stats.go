@@ -3,6 +3,8 @@ package transport
 import (
 	"sync/atomic"
 	"time"
+
+	"github.com/linkstead/linkstead/internal/meter"
 )
 
 // Refusal is a reason for which a connection did not get as far as a login.
@@ -40,6 +42,7 @@ type Stats struct {
 	Refused  [Refusals]uint64 // by Refusal
 	Read     uint64           // bytes read from sockets
 	Written  uint64           // bytes written to sockets
+	Turns    meter.Snapshot   // how long turns of event loops took, ns, without the waiting
 }
 
 // Stats returns the counters. Any goroutine.
@@ -58,6 +61,7 @@ func (s *Server) Stats() Stats {
 	for _, l := range s.loops {
 		stats.Read += l.bytesRead.Load()
 		stats.Written += l.bytesWrote.Load()
+		stats.Turns = stats.Turns.Plus(l.turns.Snapshot())
 	}
 	return stats
 }

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"strconv"
 
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/broker"
@@ -36,6 +37,17 @@ func (c *Client) Refusals(ctx context.Context) ([]platform.Refusal, error) {
 func (c *Client) Drops(ctx context.Context) (out admin.Drops, err error) {
 	err = c.call(ctx, "GET", path("drops"), nil, &out)
 	return out, err
+}
+
+// Trace returns what became of a device's messages, oldest first: those with ids
+// greater than after, from sinceMS (Unix milliseconds) on, the newest limit (0: all).
+func (c *Client) Trace(ctx context.Context, pk, dn string, after uint64, sinceMS int64, limit int) ([]admin.TraceEntry, error) {
+	var out struct {
+		Entries []admin.TraceEntry `json:"entries"`
+	}
+	err := c.call(ctx, "GET", query(path("devices", pk, dn, "trace"), "after", strconv.FormatUint(after, 10),
+		"since", strconv.FormatInt(sinceMS, 10), "limit", positive(limit)), nil, &out)
+	return out.Entries, err
 }
 
 // Audit returns what was done, newest first.

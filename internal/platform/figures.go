@@ -1,0 +1,63 @@
+package platform
+
+import "github.com/linkstead/linkstead/internal/meter"
+
+// figures count what the platform does with devices.
+type figures struct {
+	posts, refusedPosts, events meter.Sharded
+	points                      meter.Sharded
+
+	// by command
+	replied  [commands]*meter.Histogram // ns from sending to the reply
+	sent     [commands]meter.Sharded
+	timeouts [commands]meter.Sharded
+}
+
+// The commands that are counted apart.
+const (
+	commandSet = iota
+	commandGet
+	commandService
+	commands
+)
+
+// Commands are the names of the commands in the order of Figures.
+var Commands = [commands]string{"property.set", "property.get", "service.call"}
+
+func (f *figures) init() {
+	for i := range f.replied {
+		f.replied[i] = meter.NewHistogram(meter.Durations)
+	}
+}
+
+// posted counts a property report that was taken, with the points it has.
+func (f *figures) posted(shard, points int) {
+	f.posts.Add(shard, 1)
+	f.points.Add(shard, uint64(points))
+}
+
+// Figures are the counters of what the platform does, since its start.
+type Figures struct {
+	PropertyPosts        uint64 // property reports that were taken
+	PropertyPostsRefused uint64 // property reports whose envelope or parameters cannot be read
+	PropertyPoints       uint64 // values in reports that fit the thing model
+	EventPosts           uint64
+	CommandsSent         [commands]uint64         // by Commands
+	CommandsTimedOut     [commands]uint64         // nobody replied in time
+	CommandReplies       [commands]meter.Snapshot // ns from sending to the reply
+	LateReplies          uint64                   // replies that nobody waited for
+}
+
+// Figures may be called from any goroutine.
+func (p *Platform) Figures() Figures {
+	f := &p.figures
+	out := Figures{
+		PropertyPosts: f.posts.Load(), PropertyPostsRefused: f.refusedPosts.Load(), PropertyPoints: f.points.Load(),
+		EventPosts: f.events.Load(), LateReplies: p.calls.late.Load(),
+	}
+	for i := range commands {
+		out.CommandsSent[i], out.CommandsTimedOut[i] = f.sent[i].Load(), f.timeouts[i].Load()
+		out.CommandReplies[i] = f.replied[i].Snapshot()
+	}
+	return out
+}
