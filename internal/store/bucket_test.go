@@ -90,7 +90,7 @@ func TestBucketOverflow(t *testing.T) {
 	for i, f := range []float64{math.MaxFloat64, -math.MaxFloat64, math.MaxFloat64} {
 		b.add(Sample{int64(i), Float(f)})
 	}
-	if math.IsInf(b.Avg, 0) || math.IsNaN(b.Avg) || b.Avg < 0 || b.Numbers != 3 {
+	if math.IsInf(b.Avg, 0) || math.IsNaN(b.Avg) || b.Avg < 0 || b.Min != -math.MaxFloat64 || b.Numbers != 3 {
 		t.Errorf("%+v", b)
 	}
 }
