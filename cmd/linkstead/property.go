@@ -3,6 +3,8 @@ package main
 import (
 	"io"
 	"slices"
+	"strconv"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -122,7 +124,62 @@ reply. A value that is JSON is sent as it is, anything else as a text.`,
 }
 
 func newPropertyHistoryCommand(t *target) *cobra.Command {
-	return newHistoryCommand(t, "Show the stored values of a property",
-		"  linkstead property history a1ji0qFv6Jf/STC15 Temp --from 2h\n  linkstead property history a1ji0qFv6Jf/STC15 Temp --limit 10 --newest --json",
+	cmd := newHistoryCommand(t, "Show the stored values of a property",
+		"  linkstead property history a1ji0qFv6Jf/STC15 Temp --from 2h\n  linkstead property history a1ji0qFv6Jf/STC15 Temp --limit 10 --newest --json\n"+
+			"  linkstead property history a1ji0qFv6Jf/STC15 Temp --from 1d --every 10m",
 		(*client.Client).PropertyHistory)
+	every := cmd.Flags().Duration("every", 0, "sum up the values of each such `span` of time, with --limit 10000 at most")
+	values := cmd.RunE
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		if !cmd.Flags().Changed("every") {
+			return values(cmd, args)
+		}
+		return t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			return printChart(cmd, c, args, *every)
+		})(cmd, args)
+	}
+	return cmd
+}
+
+// printChart shows a property summed up; it reads the flags of the history command.
+func printChart(cmd *cobra.Command, c *client.Client, args []string, every time.Duration) error {
+	if every < time.Millisecond || every%time.Millisecond != 0 {
+		return usageError("--every %s is not a number of milliseconds; write 10s, 1m or 1h", every)
+	}
+	if cmd.Flags().Changed("newest") {
+		return usageError("--every shows the oldest first; leave out --newest and say --from")
+	}
+	pk, dn, err := deviceArg(args[0])
+	if err != nil {
+		return err
+	}
+	q := platform.ChartQuery{EveryMS: every.Milliseconds()}
+	now := time.Now()
+	if q.From, err = moment(cmd.Flag("from").Value.String(), now); err != nil {
+		return err
+	}
+	if q.To, err = moment(cmd.Flag("to").Value.String(), now); err != nil {
+		return err
+	}
+	if q.Limit, err = cmd.Flags().GetInt("limit"); err != nil {
+		return err
+	}
+	buckets, err := c.PropertyChart(cmd.Context(), pk, dn, args[1], q)
+	if err != nil {
+		return err
+	}
+	return output(cmd, buckets, func(w io.Writer) error {
+		number := func(f *float64) string {
+			if f == nil {
+				return ""
+			}
+			return strconv.FormatFloat(*f, 'g', 6, 64)
+		}
+		var rows [][]string
+		for _, b := range buckets {
+			rows = append(rows, []string{time.UnixMilli(b.Time).Format("2006-01-02 15:04:05.000"), strconv.Itoa(b.Count),
+				number(b.Min), number(b.Avg), number(b.Max), string(b.First), string(b.Last)})
+		}
+		return printTable(w, []string{"FROM", "COUNT", "MIN", "AVG", "MAX", "FIRST", "LAST"}, rows)
+	})
 }

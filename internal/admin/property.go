@@ -2,14 +2,17 @@ package admin
 
 import (
 	"encoding/json"
+	"math"
 	"net/http"
 
 	"github.com/linkstead/linkstead/internal/platform"
+	"github.com/linkstead/linkstead/internal/store"
 )
 
 func (h *handler) propertyRoutes() {
 	h.handle("GET /v1/devices/{pk}/{dn}/properties", h.latestProperties)
 	h.handle("GET /v1/devices/{pk}/{dn}/properties/{id}/history", h.history((*platform.Platform).PropertyHistory))
+	h.handle("GET /v1/devices/{pk}/{dn}/properties/{id}/chart", h.propertyChart)
 	h.handle("POST /v1/devices/{pk}/{dn}/properties/set", h.setProperties)
 	h.handle("POST /v1/devices/{pk}/{dn}/properties/get", h.getProperties)
 }
@@ -21,6 +24,36 @@ func (h *handler) latestProperties(w http.ResponseWriter, r *http.Request) error
 		return err
 	}
 	return answer(w, map[string][]platform.Value{"values": values})
+}
+
+// propertyChart answers {"buckets": […]}, the values summed up: every (the span of a
+// bucket in milliseconds), from, to (Unix milliseconds, both included) and limit
+// (1000 buckets, at most 10,000).
+func (h *handler) propertyChart(w http.ResponseWriter, r *http.Request) error {
+	var q platform.ChartQuery
+	var err error
+	if q.EveryMS, err = number(r, "every", math.MaxInt64); err != nil {
+		return err
+	}
+	if q.EveryMS < 1 {
+		return invalid("every= is missing", "say how many milliseconds are summed up, such as every=60000")
+	}
+	if q.From, err = number(r, "from", math.MaxInt64); err != nil {
+		return err
+	}
+	if q.To, err = number(r, "to", math.MaxInt64); err != nil {
+		return err
+	}
+	limit, err := number(r, "limit", store.MaxBuckets)
+	if err != nil {
+		return err
+	}
+	q.Limit = int(limit)
+	buckets, err := h.Platform.PropertyChart(r.Context(), r.PathValue("pk"), r.PathValue("dn"), r.PathValue("id"), q)
+	if err != nil {
+		return err
+	}
+	return answer(w, map[string][]platform.Bucket{"buckets": buckets})
 }
 
 // SetRequest tells a device to change properties.

@@ -225,6 +225,49 @@ func (p *Platform) history(ctx context.Context, pk, dn string, kind store.Kind, 
 	return out, nil
 }
 
+// ChartQuery selects stored values and how they are summed up. From and To are
+// Unix milliseconds, both included; To 0 is now.
+type ChartQuery struct {
+	From, To int64
+	EveryMS  int64 // the span of a bucket, at least 1
+	Limit    int   // of buckets
+}
+
+// Bucket sums up the values of one span of time. Min, Max and Avg are of the
+// numbers among them and absent without one.
+type Bucket struct {
+	Time  int64           `json:"time"` // Unix milliseconds, where the span begins
+	Count int             `json:"count"`
+	Min   *float64        `json:"min,omitempty"`
+	Max   *float64        `json:"max,omitempty"`
+	Avg   *float64        `json:"avg,omitempty"`
+	First json.RawMessage `json:"first"`
+	Last  json.RawMessage `json:"last"`
+}
+
+// PropertyChart returns the stored values of a property summed up by spans of
+// time, oldest first; spans without a value are left out.
+func (p *Platform) PropertyChart(ctx context.Context, pk, dn, id string, q ChartQuery) ([]Bucket, error) {
+	d, err := p.store.Device(ctx, pk, dn)
+	if err != nil {
+		return nil, err
+	}
+	sums, err := p.store.Buckets(ctx, store.SeriesKey{DeviceID: d.ID, Kind: store.Property, Identifier: id},
+		store.BucketQuery{From: q.From, To: q.To, EveryMS: q.EveryMS, Limit: q.Limit})
+	if err != nil {
+		return nil, err
+	}
+	out := make([]Bucket, len(sums))
+	for i := range sums {
+		b := &sums[i]
+		out[i] = Bucket{Time: b.FromMS, Count: b.Count, First: b.First.Value.AppendJSON(nil), Last: b.Last.Value.AppendJSON(nil)}
+		if b.Numbers > 0 {
+			out[i].Min, out[i].Max, out[i].Avg = &b.Min, &b.Max, &b.Avg
+		}
+	}
+	return out, nil
+}
+
 // AuditLog returns the latest actions, newest first, older than id before (0 for
 // all).
 func (p *Platform) AuditLog(ctx context.Context, before int64, limit int) ([]store.AuditEntry, error) {

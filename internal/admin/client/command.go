@@ -46,6 +46,22 @@ func (c *Client) history(ctx context.Context, pk, dn, kind, id string, q platfor
 	return out.Values, err
 }
 
+// PropertyChart returns the values of a property summed up by spans of time.
+func (c *Client) PropertyChart(ctx context.Context, pk, dn, id string, q platform.ChartQuery) ([]platform.Bucket, error) {
+	number := func(n int64) string {
+		if n <= 0 {
+			return ""
+		}
+		return strconv.FormatInt(n, 10)
+	}
+	var out struct {
+		Buckets []platform.Bucket `json:"buckets"`
+	}
+	err := c.call(ctx, "GET", query(path("devices", pk, dn, "properties", id, "chart"),
+		"every", number(q.EveryMS), "from", number(q.From), "to", number(q.To), "limit", positive(q.Limit)), nil, &out)
+	return out.Buckets, err
+}
+
 // SetProperties tells a device to change properties.
 func (c *Client) SetProperties(ctx context.Context, pk, dn string, in admin.SetRequest) (out platform.CallResult, err error) {
 	err = c.call(ctx, "POST", path("devices", pk, dn, "properties", "set"), in, &out)
