@@ -183,11 +183,11 @@ func login(o options, t alink.Triple, n *counts) (*device, error) {
 // next returns the next packet, valid until the one after it.
 func (d *device) next() (mqtt.Frame, error) {
 	for want := 2; ; {
-		b, err := d.in.Peek(want)
-		if err != nil {
+		if _, err := d.in.Peek(want); err != nil {
 			return mqtt.Frame{}, err
 		}
-		if b, err = d.in.Peek(d.in.Buffered()); err != nil {
+		b, err := d.in.Peek(d.in.Buffered())
+		if err != nil {
 			return mqtt.Frame{}, err
 		}
 		f, n, err := mqtt.Split(b, 0)
