@@ -45,6 +45,7 @@ or no answer in time`,
 	root.AddCommand(
 		newServeCommand(),
 		newDemoCommand(),
+		newSimulateCommand(),
 		newConfigCommand(),
 		newStatusCommand(),
 		newProductCommand(),
