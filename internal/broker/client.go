@@ -266,6 +266,12 @@ func (b *Broker) Writable(tc *transport.Conn) {
 	c.loop.replay(c)
 }
 
+// Idle is called by the transport when the keep-alive has run out
+// [MQTT-3.1.2-22]: a 5.0 client is told.
+func (b *Broker) Idle(tc *transport.Conn) {
+	tc.Attachment.(*client).close(transport.ErrIdle, mqtt.KeepAliveTimeout)
+}
+
 // EndTurn is called by the transport before a loop writes.
 func (b *Broker) EndTurn(tl *transport.Loop) { b.loops[tl.Index()].endTurn() }
 

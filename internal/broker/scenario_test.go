@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -25,8 +26,8 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	c1 closed              the server has closed c1
 //	kill c1                c1's connection breaks
 //	restart, crash         the server stops in order, or is killed, and starts again
-//	hold commits, fail commits, open commits
-//	                       the disk keeps what it is given to itself; fails; works
+//	hold commits, fail commits, fill disk, open commits
+//	                       the disk keeps what it is given to itself; fails; is full; works
 //	dropped REASON N …     since the last such line (or the start); no more and no less
 //	handled KEY TOPIC TEXT the handler was given this next
 //	left c1 TEXT           the handler was told why c1 is gone
@@ -153,6 +154,8 @@ func (p *play) command(line string, w []string) bool {
 		p.s.gate.hold()
 	case "fail":
 		p.s.gate.fail(errors.New("the disk is broken"))
+	case "fill":
+		p.s.gate.fail(fmt.Errorf("%w: no room", queue.ErrDiskFull))
 	case "open":
 		p.s.gate.open()
 	case "revoke":
