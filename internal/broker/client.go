@@ -193,17 +193,17 @@ func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
 	if err := p.Decode(f, c.version); err != nil {
 		return err
 	}
-	if p.Code != mqtt.DisconnectWithWill {
-		c.will = nil
-	}
 	if s := c.session; s != nil && c.version == mqtt.V5 {
 		if expiry, given := p.Properties.Uint32(mqtt.PropSessionExpiryInterval); given {
 			if s.expirySeconds == 0 && expiry != 0 {
 				return &mqtt.MalformedError{Field: "Session Expiry Interval", Clause: "MQTT-3.14.2-2", Code: mqtt.ProtocolError,
 					Reason: "a session that was to end with its connection cannot be given a lifetime in DISCONNECT"}
 			}
-			s.expirySeconds = expiry
+			s.expirySeconds = c.profile.capExpiry(expiry)
 		}
+	}
+	if p.Code != mqtt.DisconnectWithWill {
+		c.will = nil
 	}
 	c.close(errDisconnect, mqtt.Success)
 	return nil
@@ -264,6 +264,12 @@ func (b *Broker) Writable(tc *transport.Conn) {
 	}
 	c.loop.pump(c.session)
 	c.loop.replay(c)
+}
+
+// Idle is called by the transport when the keep-alive has run out
+// [MQTT-3.1.2-22]: a 5.0 client is told.
+func (b *Broker) Idle(tc *transport.Conn) {
+	tc.Attachment.(*client).close(transport.ErrIdle, mqtt.KeepAliveTimeout)
 }
 
 // EndTurn is called by the transport before a loop writes.

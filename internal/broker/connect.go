@@ -236,8 +236,8 @@ func (l *loop) begin(c *client) {
 
 func (l *loop) connackProperties(c *client, s *Session, ad *Admission) mqtt.Properties {
 	var p mqtt.Properties
-	if limit := c.profile.SessionExpiry; limit > 0 && s.expirySeconds != 0 && time.Duration(s.expirySeconds)*time.Second > limit {
-		s.expirySeconds = uint32(limit / time.Second)
+	if granted := c.profile.capExpiry(s.expirySeconds); granted != s.expirySeconds {
+		s.expirySeconds = granted
 		p = mqtt.AppendUint32Property(p, mqtt.PropSessionExpiryInterval, s.expirySeconds)
 	}
 	if ad.ClientID != "" {
@@ -249,6 +249,7 @@ func (l *loop) connackProperties(c *client, s *Session, ad *Admission) mqtt.Prop
 	}
 	if c.profile.Device {
 		p = mqtt.AppendByteProperty(p, mqtt.PropRetainAvailable, 0)
+		p = mqtt.AppendByteProperty(p, mqtt.PropSharedSubscriptionAvailable, 0)
 	}
 	p = mqtt.AppendUint32Property(p, mqtt.PropMaximumPacketSize, uint32(c.profile.MaxPacket))
 	return p

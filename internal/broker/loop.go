@@ -32,6 +32,7 @@ type loop struct {
 	unsubscribe mqtt.Unsubscribe
 	message     queue.Message
 	extra       []byte
+	own         []byte // properties of one receiver's packet
 	traced      []trace.Record
 	pub         publication
 

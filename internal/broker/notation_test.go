@@ -36,6 +36,7 @@ var propertyNames = []struct {
 	{"alias", mqtt.PropTopicAlias, '2'},
 	{"max-qos", mqtt.PropMaximumQoS, 'b'},
 	{"retain-available", mqtt.PropRetainAvailable, 'b'},
+	{"shared-available", mqtt.PropSharedSubscriptionAvailable, 'b'},
 	{"max-packet", mqtt.PropMaximumPacketSize, '4'},
 	{"assigned", mqtt.PropAssignedClientIdentifier, 's'},
 }
@@ -169,6 +170,8 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 				part := strings.SplitN(value, ":", 3)
 				p.HasWill = true
 				p.Will = mqtt.Will{Topic: []byte(part[0]), QoS: byte(number(part[1])), Payload: []byte(part[2]), Retain: name == "will-retain"}
+			case "will-expiry":
+				p.Will.Properties = mqtt.AppendUint32Property(p.Will.Properties, mqtt.PropMessageExpiryInterval, uint32(number(value)))
 			case "will-delay":
 				p.Will.Properties = mqtt.AppendUint32Property(p.Will.Properties, mqtt.PropWillDelayInterval, uint32(number(value)))
 			default:

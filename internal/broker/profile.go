@@ -85,3 +85,12 @@ func ApplicationProfile() Profile {
 		SessionExpiry:    30 * 24 * time.Hour,
 	}
 }
+
+// capExpiry gives the Session Expiry Interval that a client gets of the one it
+// wants, in seconds.
+func (p *Profile) capExpiry(seconds uint32) uint32 {
+	if p.SessionExpiry > 0 && time.Duration(seconds)*time.Second > p.SessionExpiry {
+		return uint32(p.SessionExpiry / time.Second)
+	}
+	return seconds
+}

@@ -155,13 +155,14 @@ type will struct {
 	qos        byte
 	retain     bool
 	expires    uint32 // seconds
+	mayExpire  bool   // expires was given
 }
 
 func newWill(w *mqtt.Will) *will {
 	out := &will{topic: string(w.Topic), payload: append([]byte(nil), w.Payload...), qos: w.QoS, retain: w.Retain}
 	if len(w.Properties) > 0 {
 		out.properties = forwarded(nil, w.Properties)
-		out.expires, _ = w.Properties.Uint32(mqtt.PropMessageExpiryInterval)
+		out.expires, out.mayExpire = w.Properties.Uint32(mqtt.PropMessageExpiryInterval)
 	}
 	return out
 }
@@ -178,7 +179,7 @@ func (l *loop) publishWill(s *Session, w *will) {
 		topic: r.Topic, payload: w.payload, properties: w.properties, qos: w.qos, retain: w.retain,
 		publishedMS: l.nowMS(), publisher: s.key,
 	}
-	if w.expires > 0 {
+	if w.mayExpire {
 		p.expiresMS = p.publishedMS + int64(w.expires)*1000
 	}
 	if w.retain {

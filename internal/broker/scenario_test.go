@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -25,15 +26,17 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	c1 closed              the server has closed c1
 //	kill c1                c1's connection breaks
 //	restart, crash         the server stops in order, or is killed, and starts again
-//	hold commits, fail commits, open commits
-//	                       the disk keeps what it is given to itself; fails; works
+//	hold commits, fail commits, fill disk, open commits
+//	                       the disk keeps what it is given to itself; fails; is full; works
 //	dropped REASON N …     since the last such line (or the start); no more and no less
 //	handled KEY TOPIC TEXT the handler was given this next
 //	left c1 TEXT           the handler was told why c1 is gone
+//	expires c1 SECONDS     the session of c1 lives that long after its connection
 //	server PUBLISH …       the server publishes
 //	revoke PREFIX          nobody has a right to these topics any more
 //	allow logins, finish   slow logins are answered; slow handlers finish
-//	with NAME=N …          (first) settings: loops, window, queued, output, subscriptions, received
+//	with NAME=N …          (first) settings: loops, window, queued, output, subscriptions, received, packet,
+//	                       minkeep, maxkeep, expiry
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) == 0 {
@@ -125,6 +128,9 @@ func (p *play) settings(fields []string) (o settings) {
 				*field = n
 			}
 		}
+		if n, ok := values["expiry"]; ok {
+			profile.SessionExpiry = time.Duration(n) * time.Second
+		}
 		profile.MinKeepAlive, profile.MaxKeepAlive = uint16(values["minkeep"]), uint16(values["maxkeep"])
 	}
 	o.device, o.application = set, set
@@ -148,6 +154,8 @@ func (p *play) command(line string, w []string) bool {
 		p.s.gate.hold()
 	case "fail":
 		p.s.gate.fail(errors.New("the disk is broken"))
+	case "fill":
+		p.s.gate.fail(fmt.Errorf("%w: no room", queue.ErrDiskFull))
 	case "open":
 		p.s.gate.open()
 	case "revoke":
@@ -173,6 +181,13 @@ func (p *play) command(line string, w []string) bool {
 	case "left":
 		if got := p.s.handler.awaitLeft(p.peers[w[1]].plain); !strings.Contains(got, rest(2)) {
 			p.failf("the cause is %q", got)
+		}
+	case "expires":
+		s := p.s.broker.sessions.get("a:" + w[1])
+		var got string
+		p.s.onLoop(s.home.index, func(*loop) { got = strconv.Itoa(int(s.expirySeconds)) })
+		if got != w[2] {
+			p.failf("it has %s s", got)
 		}
 	case "server":
 		p.publish(rest(1))
