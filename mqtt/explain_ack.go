@@ -30,6 +30,9 @@ func (w *explainWalk) connack() {
 			w.fail(ci, "MQTT 3.1.1 §3.2.2.3", fmt.Sprintf("%02X is a reserved return code", code), "00 to 05")
 		}
 	}
+	if flags&1 == 0 && code != 0 {
+		w.notes[fi].Value = "0: the connection is refused"
+	}
 	if flags&1 == 1 && code != 0 {
 		w.fail(fi, w.clause("MQTT-3.2.2-4", "MQTT-3.2.2-6"), "session present goes with a connection that is accepted only", "00")
 	}
@@ -43,7 +46,7 @@ func (w *explainWalk) connack() {
 // ack annotates the body of a PUBACK, PUBREC, PUBREL or PUBCOMP.
 func (w *explainWalk) ack() {
 	t := Type(w.typ)
-	if _, _, ok := w.packetID("that of the packet it answers"); !ok {
+	if _, _, ok := w.packetID("it is that of the packet it answers"); !ok {
 		return
 	}
 	if w.v != V5 {

@@ -178,7 +178,13 @@ func (w *explainWalk) password(i int, p []byte) {
 		}
 	}
 	if len(p) != want {
-		w.warn(i, fmt.Sprintf("%s gives %d hex digits, the password has %d", w.signMethod, want, len(p)), fmt.Sprintf("%d hex digits", want))
+		problem := fmt.Sprintf("%s gives %d hex digits, the password has %d", w.signMethod, want, len(p))
+		for method, n := range explainDigests {
+			if n == len(p) {
+				problem += ", as " + method + " gives"
+			}
+		}
+		w.warn(i, problem, fmt.Sprintf("%d hex digits", want))
 		return
 	}
 	w.detail(i, "%d hex digits, as %s gives", want, w.signMethod)

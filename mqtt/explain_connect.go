@@ -34,7 +34,12 @@ func (w *explainWalk) connect() {
 	}
 	w.clientID(ii, id, flags&2 != 0)
 	if w.aliyun && (keepAlive < 30 || keepAlive > 1200) {
-		w.warn(ki, fmt.Sprintf("the Alibaba platform refuses a keep alive of %d s", keepAlive), "00 1E to 04 B0 (30 to 1200 s)")
+		problem, expected := fmt.Sprintf("the Alibaba platform refuses a keep alive of %d s", keepAlive), "00 1E to 04 B0 (30 to 1200 s)"
+		if swapped := keepAlive>>8 | keepAlive<<8; swapped >= 30 && swapped <= 1200 {
+			problem += "; the high byte goes first: are the two bytes swapped?"
+			expected = fmt.Sprintf("%02X %02X (%d s)", swapped>>8, swapped&0xff, swapped)
+		}
+		w.warn(ki, problem, expected)
 	}
 	if flags&4 != 0 {
 		if w.v == V5 && !w.properties(CONNECT, true) {
@@ -44,7 +49,7 @@ func (w *explainWalk) connect() {
 		if !ok {
 			return
 		}
-		w.checkTopicName(ti, topic)
+		w.checkTopicName(ti, topic, w.clause("MQTT-4.7.1-1", "MQTT-4.7.0-1"))
 		payload, pi, ok := w.binary("will payload", "the connect flags announce a will")
 		if !ok {
 			return
@@ -60,30 +65,43 @@ func (w *explainWalk) connect() {
 		}
 	}
 	if flags&0x80 != 0 {
+		left := w.left()
 		user, ui, ok := w.text("user name", "bit 7 of the connect flags announces one")
 		if !ok {
+			if left == 0 {
+				w.expect(fmt.Sprintf("a user name, or %02X as the connect flags", flags&^0xc0))
+			}
 			return
 		}
 		w.userName(ui, user)
 	}
 	if flags&0x40 != 0 {
+		left := w.left()
 		password, pi, ok := w.binary("password", "bit 6 of the connect flags announces one")
 		if !ok {
+			if left == 0 {
+				w.expect(fmt.Sprintf("a password, or %02X as the connect flags", flags&^0x40))
+			}
 			return
 		}
 		w.password(pi, password)
 	}
 	if w.left() > 0 {
-		why := ""
+		why, meant := "", flags
 		if strings := explainStringsFit(w.b[w.pos:]); flags&0xc4 == 0 && strings == 2 {
-			why = fmt.Sprintf("two strings follow, but the connect flags (%02X) announce neither user name nor password: are they %02X?", flags, flags|0xc0)
+			meant |= 0xc0
+			why = fmt.Sprintf("two strings follow, but the connect flags (%02X) announce neither user name nor password: are they %02X?", flags, meant)
 		} else if flags&0xc0 == 0x80 && strings == 1 {
-			why = fmt.Sprintf("a string follows, but bit 6 of the connect flags (%02X) announces no password: are they %02X?", flags, flags|0x40)
+			meant |= 0x40
+			why = fmt.Sprintf("a string follows, but bit 6 of the connect flags (%02X) announces no password: are they %02X?", flags, meant)
 		}
 		if !w.o.ShowSecrets {
 			w.guard = true
 		}
-		w.trailing(w.clause("MQTT-3.1.3-1", "MQTT-3.1.3-1"), why)
+		w.trailing("MQTT-3.1.3-1", why)
+		if meant != flags {
+			w.expect(fmt.Sprintf("%02X as the connect flags (byte %d)", meant, w.notes[fi].Offset))
+		}
 	}
 }
 
@@ -142,7 +160,7 @@ func (w *explainWalk) protocolName() (string, bool) {
 	if name == "MQTT" || name == "MQIsdp" {
 		return name, true
 	}
-	w.fail(i, w.clause("MQTT-3.1.2-1", "MQTT-3.1.2-1"), fmt.Sprintf("%q is no protocol name: it is \"MQTT\", letter for letter (3.1 alone has \"MQIsdp\")", w.masked(i)),
+	w.fail(i, "MQTT-3.1.2-1", fmt.Sprintf("%q is no protocol name: it is \"MQTT\", letter for letter (3.1 alone has \"MQIsdp\")", w.masked(i)),
 		"00 04 4D 51 54 54 (MQTT)")
 	return name, true
 }

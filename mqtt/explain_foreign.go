@@ -28,6 +28,22 @@ func (u *explainBurst) garbage(b []byte, problem, expected string, secret bool) 
 	return e
 }
 
+// explainHeadless returns the packet whose body b seems to begin with, and the
+// first byte the packet has; name is "" if there is none.
+func explainHeadless(b []byte) (name string, first byte) {
+	for _, login := range explainLogins {
+		if explainHasPrefix(b, login) {
+			return CONNECT.String(), 0x10
+		}
+	}
+	if len(b) > 3 && b[2] == '/' {
+		if n := int(explainU16(b)); n > 1 && n <= len(b)-2 && explainIsText(b[2:2+n]) {
+			return PUBLISH.String(), 0x30
+		}
+	}
+	return "", 0
+}
+
 // explainStarts reports whether b looks like the beginning of a packet, from
 // its first bytes alone.
 func explainStarts(b []byte) bool {

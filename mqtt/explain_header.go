@@ -25,7 +25,7 @@ func (w *explainWalk) first() {
 			SUBSCRIBE:   {"MQTT-3.8.1-1", "MQTT-3.8.1-1"},
 			UNSUBSCRIBE: {"MQTT-3.10.1-1", "MQTT-3.10.1-1"},
 			DISCONNECT:  {"MQTT-3.14.1-1", "MQTT-3.14.1-1"},
-			AUTH:        {"MQTT-2.1.3-1", "MQTT-3.15.1-1"},
+			AUTH:        {"MQTT-2.2.2-1", "MQTT-3.15.1-1"},
 		}[t]
 		if clause[0] == "" {
 			clause = [2]string{"MQTT-2.2.2-1", "MQTT-2.1.3-1"}

@@ -2,6 +2,7 @@ package mqtt
 
 import (
 	"fmt"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -116,6 +117,11 @@ func (p *explainJSONText) notValue(c byte) bool {
 		for end < len(p.b) && end < p.pos+16 && explainAlnum(p.b[end]) {
 			end++
 		}
+		for _, word := range []string{"true", "false", "null"} {
+			if strings.EqualFold(string(p.b[p.pos:end]), word) {
+				return p.wrong(fmt.Sprintf("%q is no JSON value: it is written in small letters", p.b[p.pos:end]), word)
+			}
+		}
 		return p.wrong(fmt.Sprintf("%q is no JSON value", p.b[p.pos:end]), "true, false, null, a number or a string in double quotes")
 	}
 	return p.wrong(fmt.Sprintf("byte %02X where a value should be", c), "a value")
@@ -228,7 +234,7 @@ func (p *explainJSONText) str() bool {
 			p.pos++
 			return true
 		case c < 0x20:
-			return p.wrong(fmt.Sprintf("control character %02X inside a string", c), fmt.Sprintf("\\u%04x", c))
+			return p.wrong(fmt.Sprintf("control character %02X inside a string", c), explainJSONEscape(c))
 		case c == '\\':
 			if !p.escape() {
 				return false
@@ -247,7 +253,20 @@ func (p *explainJSONText) str() bool {
 			p.pos += n
 		}
 	}
-	return p.wrong(fmt.Sprintf("the text ends inside a string that begins %s before", explainBytes(p.pos-start)), `"`)
+	return p.wrong(fmt.Sprintf("the text ends inside a string that begins %s before: its closing quote is missing", explainBytes(p.pos-start)), `" where the string ends`)
+}
+
+// explainJSONEscape is how a control character is written inside a string.
+func explainJSONEscape(c byte) string {
+	switch c {
+	case '\n':
+		return `\n, two characters`
+	case '\r':
+		return `\r, two characters`
+	case '\t':
+		return `\t, two characters`
+	}
+	return fmt.Sprintf("\\u%04x, six characters", c)
 }
 
 func (p *explainJSONText) escape() bool {

@@ -10,8 +10,8 @@ func (w *explainWalk) packet(r explainReading) {
 	w.hideLogin(r.head)
 	w.first()
 	i := w.add(r.head-1, "remaining length", r.value())
+	expected := ""
 	if r.problem != "" {
-		expected := ""
 		if len(w.b) >= r.head && (r.right || r.short > 0 && !r.bad) {
 			n := len(w.b) - r.head
 			expected = fmt.Sprintf("%s (%d)", FormatHex(explainVarintBytes(n)), n)
@@ -30,6 +30,10 @@ func (w *explainWalk) packet(r explainReading) {
 		return
 	}
 	w.body()
+	if w.lost && r.short > 0 && w.notes[i].Expected == expected {
+		// The fields that are here are not all there have to be.
+		w.notes[i].Expected = explainBytes(r.short) + " more"
+	}
 	if w.left() > 0 {
 		w.trailing("", "")
 	}

@@ -33,10 +33,15 @@ func (w *explainWalk) properties(t Type, will bool) bool {
 			return false
 		}
 		problem := fmt.Sprintf("says %d bytes of properties follow, but only %d are left in the packet", v, w.left())
+		expected := fmt.Sprintf("at most %s (%d)", FormatHex(explainVarintBytes(w.left())), w.left())
 		if v >= 0x20 && v < 0x7f {
 			problem += "; is the property length missing? MQTT 5.0 has one here, 00 if there are no properties"
+			expected = "00 before it"
+			if w.short == 0 {
+				expected += ", and a remaining length 1 higher"
+			}
 		}
-		w.fail(i, "MQTT 5.0 §2.2.2.1", problem, fmt.Sprintf("at most %s (%d)", FormatHex(explainVarintBytes(w.left())), w.left()))
+		w.fail(i, "MQTT 5.0 §2.2.2.1", problem, expected)
 		w.lost = true
 		w.rest("properties", "")
 		return false

@@ -11,12 +11,12 @@ import (
 func (w *explainWalk) publishFlags(i int) {
 	dup, qos, retain := w.flags>>3, w.flags>>1&3, w.flags&1
 	w.notes[i].Value = fmt.Sprintf("PUBLISH, %s, DUP %d, RETAIN %d", explainQoS(qos), dup, retain)
-	if dup == 1 {
+	if dup == 1 && qos > 0 {
 		w.detail(i, "DUP: the packet was sent before; packet identifier, topic and payload stay as they were")
 	}
 	switch {
 	case qos == 3:
-		w.fail(i, "MQTT-3.3.1-4", "both QoS bits are set: there is no QoS 3", fmt.Sprintf("%02X for QoS 0, %02X for QoS 1", w.b[0]&^6, w.b[0]&^4))
+		w.fail(i, "MQTT-3.3.1-4", "both QoS bits are set: there is no QoS 3", fmt.Sprintf("%02X for QoS 1, %02X for QoS 2, or %02X for QoS 0, which has no packet identifier", w.b[0]&^4, w.b[0]&^2, w.b[0]&^0x0e))
 	case dup == 1 && qos == 0:
 		w.fail(i, "MQTT-3.3.1-2", "DUP is set on QoS 0, which is never sent again", fmt.Sprintf("%02X, or %02X for a repeated QoS 1 packet", w.b[0]&^8, w.b[0]|2))
 	}
@@ -32,7 +32,7 @@ func (w *explainWalk) publish() {
 	w.topic = topic
 	alias := w.v == V5 && len(topic) == 0 // a topic alias may stand in
 	if !alias {
-		w.checkTopicName(ti, topic)
+		w.checkTopicName(ti, topic, "MQTT-3.3.2-2")
 	}
 	id := -1
 	if qos > 0 {
@@ -62,6 +62,7 @@ func (w *explainWalk) publish() {
 		// forgotten packet identifier are missing.
 		if w.short == 2 && id >= 0 && explainIsJSON(w.b[w.notes[id].Offset:]) {
 			w.forgottenID(id, "two bytes such as 00 01 between topic and payload")
+			w.missingID(w.notes[id].Offset)
 		}
 		return
 	}
@@ -73,22 +74,27 @@ func (w *explainWalk) publish() {
 
 // packetID reads a packet identifier.
 func (w *explainWalk) packetID(why string) (uint16, int, bool) {
+	left := w.left()
 	id, i, ok := w.u16("packet identifier", why)
+	if !ok && left == 1 && w.short == 0 {
+		w.expect(fmt.Sprintf("00 %02X, and a remaining length 1 higher", w.b[len(w.b)-1]))
+	}
 	if ok && id == 0 {
 		w.fail(i, w.clause("MQTT-2.3.1-1", "MQTT-2.2.1-3"), "a packet identifier must not be 0; does its counter start at 0?", "00 01 to FF FF")
 	}
 	return id, i, ok
 }
 
-// checkTopicName raises what makes a topic unfit to publish to.
-func (w *explainWalk) checkTopicName(i int, topic []byte) {
+// checkTopicName raises what makes a topic unfit to publish to. wildcards is
+// the rule that forbids them there.
+func (w *explainWalk) checkTopicName(i int, topic []byte, wildcards string) {
 	off := w.notes[i].Offset
 	if len(topic) == 0 {
 		w.fail(i, "MQTT-4.7.3-1", "the topic is empty: it has at least one character", "")
 		return
 	}
 	if p := bytes.IndexAny(topic, "+#"); p >= 0 {
-		w.raise(i, SeverityError, off+p, "MQTT-3.3.2-2", fmt.Sprintf("%q in a topic to publish to: wildcards are for subscribing", string(topic[p])), "")
+		w.raise(i, SeverityError, off+p, wildcards, fmt.Sprintf("%q in a topic to publish to: wildcards are for subscribing", string(topic[p])), "")
 	}
 	w.alinkTopic(i, string(topic))
 }
@@ -112,7 +118,7 @@ func (w *explainWalk) checkPayload(ti, id, pi int, topic, payload []byte, qos by
 	case id >= 0 && w.v != V5 && explainIsText(w.b[w.notes[id].Offset:w.notes[id].Offset+2]) && (len(payload) == 0 || explainIsText(payload[:1]) || payload[0] >= 0x80):
 		w.forgottenID(id, "two bytes such as 00 01 between topic and payload, and a remaining length 2 higher")
 	case qos == 0 && len(payload) > 2 && explainIsJSON(payload[2:]):
-		w.raise(pi, SeverityWarning, off, "MQTT-2.3.1-5", fmt.Sprintf("two bytes (%s) stand before the JSON text: QoS 0 has no packet identifier, so they become part of the payload", FormatHex(payload[:2])), "the payload right after the topic, or 32 as the first byte")
+		w.raise(pi, SeverityWarning, off, w.clause("MQTT-2.3.1-5", "MQTT-2.2.1-2"), fmt.Sprintf("two bytes (%s) stand before the JSON text: QoS 0 has no packet identifier, so they become part of the payload", FormatHex(payload[:2])), "the payload right after the topic, or 32 as the first byte")
 	case len(payload) > 1 && payload[0] == 0 && w.v != V5 && explainIsJSON(payload[1:]):
 		w.warn(pi, "a byte 00 stands before the JSON text: is it the property length of MQTT 5.0? MQTT 3.1.1 has none", "the payload without it")
 	case bytes.IndexByte(topic, '{') > 0:
@@ -138,6 +144,15 @@ func (w *explainWalk) forgottenID(id int, expected string) {
 		return
 	}
 	w.warn(id, start+" look like the start of the payload: is the packet identifier missing? "+effect, expected)
+}
+
+// missingID says of a remaining length that is two too many for the bytes there
+// are that the two are the packet identifier, whose place is byte at.
+func (w *explainWalk) missingID(at int) {
+	const remainingLength = 1
+	n := &w.notes[remainingLength]
+	n.Problem += "; they are the packet identifier"
+	n.Expected = fmt.Sprintf("as it is, and the packet identifier before byte %d", at)
 }
 
 func explainTopicText(b []byte) bool {

@@ -67,15 +67,27 @@ func (u *explainBurst) next(b []byte) Explanation {
 		return u.garbage(b, problem, expected, false)
 	}
 	if t := b[0] >> 4; t == 0 || t == 15 && u.version != 0 && u.version != V5 {
-		return u.garbage(b, fmt.Sprintf("first byte %02X: packet type %d does not exist in MQTT %s",
-			b[0], t, u.versionOr(V311)), "a packet type from 1 to 14 in the upper four bits, such as 10 for CONNECT or 30 for PUBLISH", false)
+		problem := fmt.Sprintf("first byte %02X: packet type %d does not exist in MQTT %s", b[0], t, u.versionOr(V311))
+		expected := "a packet type from 1 to 14 in the upper four bits, such as 10 for CONNECT or 30 for PUBLISH"
+		if name, first := explainHeadless(b); name != "" {
+			problem += fmt.Sprintf("; this is the body of a %s: its fixed header is missing", name)
+			expected = fmt.Sprintf("%02X and a remaining length, such as %s (%d) if this is the whole body, before these bytes",
+				first, FormatHex(explainVarintBytes(len(b))), len(b))
+		}
+		e := u.garbage(b, problem, expected, false)
+		e.Notes[0].Clause = "MQTT 3.1.1 §2.2.1"
+		if u.version == V5 {
+			e.Notes[0].Clause = "MQTT 5.0 §2.1.2"
+		}
+		return e
 	}
 
 	declared := u.declared(b)
 	w := u.walk(b, declared)
 	follows := b[declared.end:]
-	// Bytes that follow and begin a packet confirm the remaining length.
-	if len(follows) == 0 && (declared.problem != "" || w.structural() > 0) || len(follows) > 0 && !explainStarts(follows) {
+	// Bytes that follow and begin a packet confirm the remaining length, and so
+	// does the end of the bytes just where it says.
+	if len(follows) == 0 && declared.problem != "" || len(follows) > 0 && !explainStarts(follows) {
 		if other := u.relength(b, declared, w); other != nil {
 			w = other
 		}

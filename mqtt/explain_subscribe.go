@@ -68,6 +68,9 @@ func (w *explainWalk) filterHead(tail int) bool {
 		i := w.add(0, "packet identifier", "")
 		w.fail(i, w.clause("MQTT-2.3.1-1", "MQTT-2.2.1-3"), fmt.Sprintf("the packet identifier is missing: the next two bytes (%s) are the length of the topic that follows them", FormatHex(body[:2])),
 			expected)
+		if w.short > 0 {
+			w.missingID(w.pos)
+		}
 		if w.v == V5 {
 			w.lost = true
 			w.rest("filters", "")
@@ -81,7 +84,7 @@ func (w *explainWalk) filterHead(tail int) bool {
 	if w.v == V5 {
 		if body := w.b[w.pos:]; len(body) > 2 && explainFiltersFit(body, tail) && !(body[0] == 0 && explainFiltersFit(body[1:], tail)) {
 			i := w.add(0, "property length", "")
-			w.fail(i, "MQTT-2.2.2-1", "the property length is missing: MQTT 5.0 has one before the topics even if there are no properties", "00")
+			w.fail(i, "MQTT-2.2.2-1", "the property length is missing: MQTT 5.0 has one before the topics even if there are no properties", "00, and a remaining length 1 higher")
 			return true
 		}
 		return w.properties(Type(w.typ), false)
@@ -91,11 +94,11 @@ func (w *explainWalk) filterHead(tail int) bool {
 		switch {
 		case body[0] == 0 && explainFiltersFit(body[1:], tail):
 			i := w.add(1, "surplus", "0")
-			w.fail(i, "MQTT 3.1.1 §3.8.2", "a byte 00 before the topics: it is the property length of MQTT 5.0, which MQTT 3.1.1 does not have", "nothing here")
+			w.fail(i, "MQTT 3.1.1 §3.8.2", "a byte 00 before the topics: it is the property length of MQTT 5.0, which MQTT 3.1.1 does not have", "nothing here, and a remaining length 1 lower")
 		case tail == explainFilterAndQoS && explainFiltersFit(body, explainBareFilters):
-			return w.otherFilters("MQTT 3.1.1 §3.8.3", "the QoS byte after the topic is missing", "one byte after each topic: 00 or 01", 0)
+			return w.otherFilters("MQTT 3.1.1 §3.8.3", "the QoS byte after the topic is missing", "one byte after each topic: 00, 01 or 02, and a remaining length higher by as many", 0)
 		case tail == explainBareFilters && explainFiltersFit(body, explainFilterAndQoS):
-			return w.otherFilters("MQTT 3.1.1 §3.10.3", "an UNSUBSCRIBE has no QoS byte after the topic", "nothing here", 1)
+			return w.otherFilters("MQTT 3.1.1 §3.10.3", "an UNSUBSCRIBE has no QoS byte after the topic", "nothing here, and a remaining length 1 lower for each", 1)
 		}
 	}
 	return true
@@ -225,6 +228,9 @@ func (w *explainWalk) suback() {
 		case c == 0x08:
 			w.notes[i].Value = "reserved"
 			w.fail(i, "MQTT-3.9.3-2", "08 is a reserved return code; the failure code is 80: are the digits swapped?", "80")
+		case c == 0x10 || c == 0x20:
+			w.notes[i].Value = "reserved"
+			w.fail(i, "MQTT-3.9.3-2", fmt.Sprintf("%02X is a reserved return code; QoS %d is granted with %02X: are the digits swapped?", c, c>>4, c>>4), fmt.Sprintf("%02X", c>>4))
 		default:
 			w.notes[i].Value = "reserved"
 			w.fail(i, "MQTT-3.9.3-2", fmt.Sprintf("%02X is a reserved return code", c), "00, 01 or 02 for the QoS granted, 80 for a failure")
@@ -235,7 +241,7 @@ func (w *explainWalk) suback() {
 // unsuback annotates the body of an UNSUBACK.
 func (w *explainWalk) unsuback() {
 	if w.v != V5 {
-		if _, _, ok := w.packetID("that of the UNSUBSCRIBE it answers"); ok {
+		if _, _, ok := w.packetID("it is that of the UNSUBSCRIBE it answers"); ok {
 			w.trailing("MQTT 3.1.1 §3.11", "an UNSUBACK of MQTT 3.1.1 is the packet identifier and no more")
 		}
 		return
@@ -252,7 +258,7 @@ func (w *explainWalk) unsuback() {
 // codesHead reads what stands before a list of codes, of which there is at
 // least one.
 func (w *explainWalk) codesHead() bool {
-	if _, _, ok := w.packetID("that of the packet it answers"); !ok {
+	if _, _, ok := w.packetID("it is that of the packet it answers"); !ok {
 		return false
 	}
 	if w.v == V5 && !w.properties(Type(w.typ), false) {

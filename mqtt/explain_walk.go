@@ -1,6 +1,7 @@
 package mqtt
 
 import (
+	"bytes"
 	"fmt"
 	"unicode/utf8"
 )
@@ -65,6 +66,13 @@ func (w *explainWalk) warn(i int, problem, expected string) {
 	w.raise(i, SeverityWarning, w.notes[i].Offset, "", problem, expected)
 }
 
+// expect says what the bytes of the last note should be, if it has a problem.
+func (w *explainWalk) expect(expected string) {
+	if n := &w.notes[len(w.notes)-1]; n.Severity != SeverityNone {
+		n.Expected = expected
+	}
+}
+
 func (w *explainWalk) detail(i int, format string, args ...any) {
 	w.notes[i].Details = append(w.notes[i].Details, fmt.Sprintf(format, args...))
 }
@@ -98,7 +106,10 @@ func (w *explainWalk) cut(field string, need int, why string) {
 	left := w.left()
 	if w.short > 0 {
 		// The note on the remaining length carries the error already.
-		w.add(left, field, fmt.Sprintf("cut off: %d of %d %s here", left, need, explainPlural(need, "byte")))
+		i := w.add(left, field, fmt.Sprintf("cut off: %d of %d %s here", left, need, explainPlural(need, "byte")))
+		if why != "" {
+			w.detail(i, "%s", why)
+		}
 		return
 	}
 	i := w.add(left, field, "")
@@ -162,6 +173,16 @@ func (w *explainWalk) binary(field, why string) (s []byte, i int, ok bool) {
 	case explainIsText(w.b[at:at+2]) && n > 255:
 		problem += fmt.Sprintf("; these two bytes are the text %q: are the two length bytes missing?", w.b[at:at+2])
 		expected = "two length bytes, high byte first, before the text"
+		if end := bytes.IndexByte(w.b[at:], '{'); w.typ == byte(PUBLISH) && end > 0 && explainTopicText(w.b[at:at+end]) {
+			expected = fmt.Sprintf("%02X %02X (%d) before the text", end>>8, end&0xff, end)
+		}
+		if w.short == 0 {
+			expected += ", and a remaining length 2 higher"
+		}
+	case field == "user name" && w.b[at] == '|':
+		id := w.notes[li-1].Length + 1 // what was read as the client identifier, and the bar
+		problem += "; the first byte is the closing bar of the client identifier, whose length is one too small"
+		expected = fmt.Sprintf("%02X %02X (%d) as the length of the client identifier", id>>8, id&0xff, id)
 	case swapped <= left && swapped > 0:
 		// Read on with the length that was meant.
 		w.fail(li, w.clause("MQTT 3.1.1 §1.5.2", "MQTT 5.0 §1.5.2"), problem+"; the high byte goes first: are the two bytes swapped?",

@@ -1,6 +1,10 @@
 package topics
 
-import "unsafe"
+import (
+	"hash/maphash"
+	"math/bits"
+	"unsafe"
+)
 
 // Route is the result of a match, kept for the next message to the same topic.
 // It does not change once returned, apart from Extra and the members of its
@@ -28,6 +32,10 @@ type Route[S comparable] struct {
 // wildcards those of its own topic, one with wildcards those that share its
 // leading levels. Devices that connect and subscribe to topics of their own
 // leave the routes of everybody else alone.
+//
+// A full cache takes a topic in when it is looked up the second time within a
+// while, so that a fleet of more topics than it holds does not make it throw
+// away what it holds for each message.
 type Cache[S comparable] struct {
 	index     *Index[S]
 	routes    map[string]*Route[S]
@@ -38,12 +46,14 @@ type Cache[S comparable] struct {
 	maxBytes  int
 	hits      uint64
 	misses    uint64
+	seen      []uint32 // marks of topics that were turned away; see admit
+	seed      maphash.Seed
 }
 
 // NewCache returns an empty cache over an index, holding at most so many routes
 // and so many bytes of them (about 300 bytes for a topic with up to two
-// subscribers, 16 for each further one; at least one route is allowed). A route that alone would take
-// more than a quarter of the bytes is not kept.
+// subscribers, 16 for each further one; at least one route is allowed). A route that
+// alone would take more than a quarter of the bytes is not kept.
 func NewCache[S comparable](index *Index[S], maxRoutes, maxBytes int) *Cache[S] {
 	return &Cache[S]{
 		index:     index,
@@ -125,6 +135,9 @@ func (c *Cache[S]) keep(r, old *Route[S]) {
 		}
 		return
 	}
+	if old == nil && (len(c.ring) >= c.maxRoutes || c.bytes+r.size > c.maxBytes) && !c.admit(r.Topic) {
+		return
+	}
 	if old != nil {
 		r.used, r.at = true, old.at
 		c.ring[r.at] = r
@@ -142,6 +155,23 @@ func (c *Cache[S]) keep(r, old *Route[S]) {
 		r.used = true // at most three quarters of the bytes are others'
 		c.evict()
 	}
+}
+
+// admit reports whether a topic was turned away not long ago: whether its mark
+// has not been overwritten by that of another topic.
+func (c *Cache[S]) admit(topic string) bool {
+	if c.seen == nil {
+		c.seen = make([]uint32, min(1<<16, 1<<bits.Len(uint(c.maxRoutes-1))))
+		c.seed = maphash.MakeSeed()
+	}
+	h := maphash.String(c.seed, topic)
+	slot, mark := &c.seen[h&uint64(len(c.seen)-1)], uint32(h>>32)|1
+	if *slot == mark {
+		*slot = 0
+		return true
+	}
+	*slot = mark
+	return false
 }
 
 // evict drops the first route from the hand on that was not looked up since the

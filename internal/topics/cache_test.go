@@ -165,3 +165,31 @@ func TestLookupDoesNotAllocate(t *testing.T) {
 		t.Errorf("a look-up allocates %v times; %d matches in 101", n, matched)
 	}
 }
+
+// TestCacheTurnsPassersByAway: a full cache keeps what is used when many topics
+// come once each, and takes in one that comes again.
+func TestCacheTurnsPassersByAway(t *testing.T) {
+	index := New[int]()
+	index.Subscribe("#", 1, 0, 0)
+	c := NewCache(index, 64, 1<<20)
+	name := func(kind string, i int) []byte { return fmt.Appendf(nil, "%s/%d", kind, i) }
+	for i := range 64 {
+		c.Lookup(name("used", i))
+	}
+	for i := range 10_000 {
+		if r := c.Lookup(name("once", i)); len(r.Entries) != 1 || r.Topic != string(name("once", i)) {
+			t.Fatalf("route of topic %d: %+v", i, r)
+		}
+	}
+	for i := range 64 {
+		if c.Known(name("used", i)) == nil {
+			t.Errorf("used/%d was thrown away for a topic that came once", i)
+		}
+	}
+	again := []byte("again")
+	c.Lookup(again)
+	c.Lookup(again)
+	if c.Known(again) == nil || c.Len() != 64 {
+		t.Errorf("a topic that came twice is not kept, or too much is: %d routes", c.Len())
+	}
+}
