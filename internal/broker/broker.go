@@ -107,6 +107,11 @@ func (b *Broker) Start(loops []*transport.Loop) error {
 	}
 	b.readers = newReaders(b.log, 4)
 	b.started.Store(true)
+	b.sessions.each(func(s *Session) { // before the sweep, which may end sessions
+		if s.delayed != nil {
+			s.home.t.Post(task{func() { s.home.awaitWill(s) }})
+		}
+	})
 	for _, l := range b.loops {
 		l.t.Post(task{func() { l.sweep() }})
 	}

@@ -140,6 +140,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	s.client, s.profile, s.rights = c, ad.Profile, ad.Rights
 	s.online.Store(true)
 	s.offlineMS = 0
+	l.cancelWill(s)
 
 	s.expirySeconds = 0
 	if !c.clean && c.version != mqtt.V5 {
@@ -326,7 +327,12 @@ func (l *loop) leave(c *client) {
 	}
 	if w := c.will; w != nil {
 		c.will = nil
-		l.publishWill(s, w)
+		// The end of the session comes first, if it does [MQTT-3.1.2-8].
+		if delay := min(w.delay, s.expirySeconds); delay > 0 {
+			l.delayWill(s, w, delay)
+		} else {
+			l.publishWill(s, s.rights, w, nil)
+		}
 	}
 	switch {
 	case s.durable.Load() && s.expirySeconds != 0:
@@ -367,6 +373,9 @@ func (l *loop) discard(s *Session, all bool) {
 	s.more, s.reading = false, false
 	if !all {
 		return
+	}
+	if s.delayed != nil {
+		l.fireWill(s, s.delayed)
 	}
 	for _, sub := range s.subs.list {
 		l.b.index.Unsubscribe(sub.filter, s)

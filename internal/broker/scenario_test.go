@@ -26,6 +26,7 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	c1 closed              the server has closed c1
 //	kill c1                c1's connection breaks
 //	restart, crash         the server stops in order, or is killed, and starts again
+//	synced                 everything is on disk
 //	hold commits, fail commits, fill disk, open commits
 //	                       the disk keeps what it is given to itself; fails; is full; works
 //	dropped REASON N …     since the last such line (or the start); no more and no less
@@ -34,6 +35,7 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	expires c1 SECONDS     the session of c1 lives that long after its connection
 //	server PUBLISH …       the server publishes
 //	revoke PREFIX          nobody has a right to these topics any more
+//	unsure                 the next question for rights finds no answer
 //	allow logins, finish   slow logins are answered; slow handlers finish
 //	with NAME=N …          (first) settings: loops, window, queued, output, subscriptions, received, packet,
 //	                       minkeep, maxkeep, expiry
@@ -150,6 +152,8 @@ func (p *play) command(line string, w []string) bool {
 	case "kill":
 		p.peers[w[1]].kill()
 		p.gone(w[1])
+	case "synced":
+		p.s.synced()
 	case "hold":
 		p.s.gate.hold()
 	case "fail":
@@ -158,6 +162,10 @@ func (p *play) command(line string, w []string) bool {
 		p.s.gate.fail(fmt.Errorf("%w: no room", queue.ErrDiskFull))
 	case "open":
 		p.s.gate.open()
+	case "unsure":
+		p.s.authority.mu.Lock()
+		p.s.authority.unsure = true
+		p.s.authority.mu.Unlock()
 	case "revoke":
 		p.s.authority.revoke(w[1])
 	case "allow":
