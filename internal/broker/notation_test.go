@@ -179,7 +179,11 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 	kind, args := w[0], w[1:]
 	switch kind {
 	case "hex":
-		return mqtt.ParseHex(strings.Join(args, " "))
+		b, err := mqtt.ParseHex(strings.Join(args, " "))
+		if len(b) > 8 && mqtt.Type(b[0]>>4) == mqtt.CONNECT && b[8] == byte(mqtt.V5) {
+			*v = mqtt.V5
+		}
+		return b, err
 	case "CONNECT":
 		p := mqtt.Connect{Version: mqtt.V311, HasUsername: true, Username: []byte("app"), HasPassword: true, Password: []byte("secret"),
 			Properties: properties}

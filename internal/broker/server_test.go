@@ -411,7 +411,7 @@ type peer struct {
 	sentAt  time.Time
 	// patience is how long the next packet may take.
 	patience time.Duration
-	plain   string // local address as the server sees it
+	plain    string // local address as the server sees it
 }
 
 func (s *server) dial(name string) *peer {
