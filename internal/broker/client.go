@@ -37,7 +37,6 @@ type client struct {
 	told     bool // the handler knows of it
 
 	keepAlive uint16 // seconds
-	maxPacket uint32 // 5.0 Maximum Packet Size of the client; 0 none
 	sinceMS   int64
 	clientID  string
 	principal any
@@ -51,6 +50,7 @@ type client struct {
 	held      [][]byte // QoS 0 packets that wait until started
 	heldBytes int
 	replays   []*replay
+	five      *five // nil before 5.0
 
 	// the topic published to last, with what was decided about it
 	lastTopic    string
@@ -135,7 +135,7 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 		if l.hinder(c, f.Type) {
 			break
 		}
-		if c.acks.Len() >= maxOwed {
+		if c.acks.Len() >= maxOwed && !c.overruns(f) {
 			c.stalled = true
 			c.conn.Pause()
 			break

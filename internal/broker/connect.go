@@ -154,9 +154,8 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 		if v, ok := p.Properties.Uint16(mqtt.PropReceiveMaximum); ok {
 			window = min(window, int(v))
 		}
-		if v, ok := p.Properties.Uint32(mqtt.PropMaximumPacketSize); ok {
-			c.maxPacket = v
-		}
+		c.five = newFive(p.Properties, ad.Profile)
+		c.five.inherited = s.in.Len()
 	}
 	s.out.SetWindow(window)
 	was := s.durable.Load()
@@ -245,6 +244,9 @@ func (l *loop) connackProperties(c *client, s *Session, ad *Admission) mqtt.Prop
 		p = mqtt.AppendStringProperty(p, mqtt.PropAssignedClientIdentifier, ad.ClientID)
 	}
 	p = mqtt.AppendUint16Property(p, mqtt.PropReceiveMaximum, uint16(min(c.profile.MaxReceived, 65535)))
+	if n := c.profile.TopicAliases; n > 0 {
+		p = mqtt.AppendUint16Property(p, mqtt.PropTopicAliasMaximum, uint16(min(n, 65535)))
+	}
 	if c.profile.MaxQoS < 2 {
 		p = mqtt.AppendByteProperty(p, mqtt.PropMaximumQoS, c.profile.MaxQoS)
 	}

@@ -34,6 +34,13 @@ var propertyNames = []struct {
 	{"will-delay", mqtt.PropWillDelayInterval, '4'},
 	{"receive-max", mqtt.PropReceiveMaximum, '2'},
 	{"alias", mqtt.PropTopicAlias, '2'},
+	{"alias-max", mqtt.PropTopicAliasMaximum, '2'},
+	{"keep", mqtt.PropServerKeepAlive, '2'},
+	{"want-response", mqtt.PropRequestResponseInformation, 'b'},
+	{"response", mqtt.PropResponseInformation, 's'},
+	{"problems", mqtt.PropRequestProblemInformation, 'b'},
+	{"reason", mqtt.PropReasonString, 's'},
+	{"auth-data", mqtt.PropAuthenticationData, 's'},
 	{"max-qos", mqtt.PropMaximumQoS, 'b'},
 	{"retain-available", mqtt.PropRetainAvailable, 'b'},
 	{"shared-available", mqtt.PropSharedSubscriptionAvailable, 'b'},
@@ -182,6 +189,9 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 		return p.Append(nil), nil
 	case "PUBLISH":
 		p := mqtt.Publish{Topic: []byte(args[0]), Properties: properties}
+		if args[0] == "-" { // none: an alias stands for it
+			p.Topic = nil
+		}
 		for _, a := range args[1:] {
 			switch {
 			case a[0] == '"':
@@ -279,9 +289,13 @@ func describe(f mqtt.Frame, v mqtt.Version) string {
 		if err := p.Decode(f, v, 0); err != nil {
 			return broken(err)
 		}
-		s := fmt.Sprintf("PUBLISH %s %q", p.Topic, p.Payload)
+		topic := string(p.Topic)
+		if topic == "" {
+			topic = "-"
+		}
+		s := fmt.Sprintf("PUBLISH %s %q", topic, p.Payload)
 		if len(p.Payload) > 64 {
-			s = fmt.Sprintf("PUBLISH %s %d bytes", p.Topic, len(p.Payload))
+			s = fmt.Sprintf("PUBLISH %s %d bytes", topic, len(p.Payload))
 		}
 		if p.QoS > 0 {
 			s += fmt.Sprintf(" qos%d id=%d", p.QoS, p.PacketID)

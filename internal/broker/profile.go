@@ -21,8 +21,12 @@ type Profile struct {
 	MaxPacket int
 	// Window is the most QoS 1 and 2 messages in flight to a client.
 	Window int
-	// MaxReceived is the most QoS 2 messages a client may leave unreleased.
+	// MaxReceived is the most QoS 2 messages a client may leave unreleased, and the
+	// Receive Maximum of the server.
 	MaxReceived int
+	// TopicAliases is the most topic aliases of a 5.0 client's connection, in each
+	// direction.
+	TopicAliases int
 	// MaxQueued and MaxQueuedBytes limit what waits for one client beyond its
 	// window, in memory or on disk.
 	MaxQueued      int
@@ -57,6 +61,7 @@ func DeviceProfile() Profile {
 		MaxPacket:        256<<10 + 1024,
 		Window:           32,
 		MaxReceived:      128,
+		TopicAliases:     16,
 		MaxQueued:        10_000,
 		MaxQueuedBytes:   16 << 20,
 		MaxOutput:        1 << 20,
@@ -77,6 +82,7 @@ func ApplicationProfile() Profile {
 		MaxPacket:        1 << 20,
 		Window:           1024,
 		MaxReceived:      4096,
+		TopicAliases:     32,
 		MaxQueued:        100_000,
 		MaxQueuedBytes:   64 << 20,
 		MaxOutput:        4 << 20,

@@ -23,13 +23,17 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		return &mqtt.MalformedError{Field: "QoS", Code: mqtt.QoSNotSupported,
 			Reason: fmt.Sprintf("QoS %d is not offered to this client; the highest is %d", p.QoS, c.profile.MaxQoS)}
 	}
-	if c.version == mqtt.V5 {
-		if _, aliased := p.Properties.Uint16(mqtt.PropTopicAlias); aliased {
-			return &mqtt.MalformedError{Field: "Topic Alias", Clause: "MQTT-3.3.2-9", Code: mqtt.TopicAliasInvalid,
-				Reason: "the server's Topic Alias Maximum is 0"}
+	topic := p.Topic
+	if c.five != nil {
+		if c.overruns(f) && !(p.QoS == 2 && c.session.in.Has(p.PacketID)) {
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "packet identifier", Clause: "MQTT-3.3.4-9", Code: mqtt.ReceiveMaximumExceeded,
+				Reason: fmt.Sprintf("%d messages at QoS 1 and 2 are not acknowledged, which is all that the server takes", c.profile.MaxReceived)}
+		}
+		var err error
+		if topic, err = c.aliasedTopic(p); err != nil {
+			return err
 		}
 	}
-	topic := p.Topic
 	var query []byte
 	if c.profile.Device { // spec/topics.md §10: a device may append ?_sn=default or ?_rid=…
 		if at := bytes.IndexByte(topic, '?'); at >= 0 {
@@ -64,7 +68,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 			l.acknowledge(c, p, mqtt.Success) // a repetition [MQTT-4.3.3-2]
 			return nil
 		}
-		if c.session.in.Len() > c.profile.MaxReceived {
+		if c.five == nil && c.session.in.Len() > c.profile.MaxReceived {
 			c.session.in.Release(p.PacketID)
 			return &mqtt.MalformedError{Field: "packet identifier", Code: mqtt.ReceiveMaximumExceeded,
 				Reason: fmt.Sprintf("more than %d QoS 2 messages are not released", c.profile.MaxReceived)}
@@ -284,6 +288,9 @@ func (l *loop) onAck(c *client, f mqtt.Frame) error {
 		}
 	case mqtt.PUBREL:
 		known := s.in.Release(p.PacketID)
+		if c.five != nil {
+			c.five.inherited = min(c.five.inherited, s.in.Len())
+		}
 		switch {
 		case !known:
 			c.sendAck(mqtt.PUBCOMP, p.PacketID, notFound(c.version))

@@ -38,7 +38,7 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	unsure                 the next question for rights finds no answer
 //	allow logins, finish   slow logins are answered; slow handlers finish
 //	with NAME=N …          (first) settings: loops, window, queued, output, subscriptions, received, packet,
-//	                       minkeep, maxkeep, expiry
+//	                       aliases, minkeep, maxkeep, expiry
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) == 0 {
@@ -125,7 +125,7 @@ func (p *play) settings(fields []string) (o settings) {
 	o.loops = values["loops"]
 	set := func(profile *Profile) {
 		for name, field := range map[string]*int{"window": &profile.Window, "queued": &profile.MaxQueued, "output": &profile.MaxOutput,
-			"subscriptions": &profile.MaxSubscriptions, "received": &profile.MaxReceived, "packet": &profile.MaxPacket} {
+			"subscriptions": &profile.MaxSubscriptions, "received": &profile.MaxReceived, "aliases": &profile.TopicAliases, "packet": &profile.MaxPacket} {
 			if n, ok := values[name]; ok {
 				*field = n
 			}

@@ -66,6 +66,7 @@ func (s *server) start() {
 	}
 	device, application := DeviceProfile(), ApplicationProfile()
 	device.Settle, device.Pace = 0, 0
+	device.TopicAliases, application.TopicAliases = 0, 0
 	if s.settings.device != nil {
 		s.settings.device(&device)
 	}

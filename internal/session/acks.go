@@ -17,10 +17,11 @@ type Ack struct {
 // packets came [MQTT-4.6.0-2], [MQTT-4.6.0-3]: one whose message is still on
 // its way to the disk holds back those behind it. The zero value is ready.
 type Acks struct {
-	base  uint64 // ticket of ring[first]
-	first int
-	count int
-	ring  []Ack
+	base    uint64 // ticket of ring[first]
+	first   int
+	count   int
+	pubacks int // how many of them are PUBACKs
+	ring    []Ack
 }
 
 // Empty reports whether nothing is owed, so that an acknowledgement that is
@@ -29,6 +30,9 @@ func (a *Acks) Empty() bool { return a.count == 0 }
 
 // Len is the number of acknowledgements owed.
 func (a *Acks) Len() int { return a.count }
+
+// Pubacks is how many of them are PUBACKs.
+func (a *Acks) Pubacks() int { return a.pubacks }
 
 // Push owes one more acknowledgement and returns the ticket that completes it.
 func (a *Acks) Push(ack Ack) (ticket uint64) {
@@ -42,6 +46,9 @@ func (a *Acks) Push(ack Ack) (ticket uint64) {
 	ack.ready = false
 	*a.at(a.count) = ack
 	a.count++
+	if ack.Type == mqtt.PUBACK {
+		a.pubacks++
+	}
 	return a.base + uint64(a.count-1)
 }
 
@@ -64,6 +71,9 @@ func (a *Acks) Next() (Ack, bool) {
 	a.first = (a.first + 1) % len(a.ring)
 	a.base++
 	a.count--
+	if ack.Type == mqtt.PUBACK {
+		a.pubacks--
+	}
 	if a.count == 0 && len(a.ring) > 64 {
 		a.ring = nil
 	}
@@ -73,7 +83,7 @@ func (a *Acks) Next() (Ack, bool) {
 // Reset forgets what is owed: the connection is gone.
 func (a *Acks) Reset() {
 	a.base += uint64(a.count)
-	a.first, a.count, a.ring = 0, 0, nil
+	a.first, a.count, a.pubacks, a.ring = 0, 0, 0, nil
 }
 
 func (a *Acks) at(i int) *Ack { return &a.ring[(a.first+i)%len(a.ring)] }
