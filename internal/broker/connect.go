@@ -93,7 +93,9 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 		l.refuseMalformed(c, f, err)
 		return false
 	}
-	if low, high := ad.Profile.MinKeepAlive, ad.Profile.MaxKeepAlive; p.KeepAlive < low || high > 0 && p.KeepAlive > high {
+	if low, high := ad.Profile.MinKeepAlive, ad.Profile.MaxKeepAlive; c.version == mqtt.V5 {
+		c.keepAlive = ad.Profile.serverKeepAlive(p.KeepAlive)
+	} else if p.KeepAlive < low || high > 0 && p.KeepAlive > high {
 		if created {
 			l.b.sessions.remove(s)
 			s.gone = true
@@ -182,7 +184,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 
 	ack := mqtt.Connack{SessionPresent: present && !c.profile.Device}
 	if c.version == mqtt.V5 {
-		ack.Properties = l.connackProperties(c, s, ad)
+		ack.Properties = l.connackProperties(c, s, ad, p)
 	}
 	c.tap = l.b.tapFor(s.key)
 	if c.tap != nil {
@@ -190,7 +192,13 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	}
 	out := c.conn.Output()
 	c.mark = len(out)
-	c.end(ack.Append(out, c.version))
+	out = ack.Append(out, c.version)
+	if f := c.five; f != nil && f.maxPacket > 0 && len(out)-c.mark > int(f.maxPacket) { // nothing can be said [MQTT-3.1.2-24]
+		c.closed, c.cause = true, errTooSmall
+		c.conn.Close(errTooSmall)
+	} else {
+		c.end(out)
+	}
 	if c.profile.Pace > 0 {
 		c.pace = &pace{gap: c.profile.Pace, last: l.now(), until: l.now().Add(c.profile.PaceFor)}
 	}
@@ -234,7 +242,7 @@ func (l *loop) begin(c *client) {
 	l.pump(s)
 }
 
-func (l *loop) connackProperties(c *client, s *Session, ad *Admission) mqtt.Properties {
+func (l *loop) connackProperties(c *client, s *Session, ad *Admission, connect *mqtt.Connect) mqtt.Properties {
 	var p mqtt.Properties
 	if granted := c.profile.capExpiry(s.expirySeconds); granted != s.expirySeconds {
 		s.expirySeconds = granted
@@ -255,6 +263,14 @@ func (l *loop) connackProperties(c *client, s *Session, ad *Admission) mqtt.Prop
 		p = mqtt.AppendByteProperty(p, mqtt.PropSharedSubscriptionAvailable, 0)
 	}
 	p = mqtt.AppendUint32Property(p, mqtt.PropMaximumPacketSize, uint32(c.profile.MaxPacket))
+	if c.keepAlive != connect.KeepAlive {
+		p = mqtt.AppendUint16Property(p, mqtt.PropServerKeepAlive, c.keepAlive)
+	}
+	if wanted, _ := connect.Properties.Byte(mqtt.PropRequestResponseInformation); wanted == 1 {
+		if topic := c.responses(ad.ClientIDOr(c.clientID)); topic != "" {
+			p = mqtt.AppendStringProperty(p, mqtt.PropResponseInformation, topic)
+		}
+	}
 	return p
 }
 

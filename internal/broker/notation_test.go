@@ -94,8 +94,8 @@ func formatProperties(p mqtt.Properties) string {
 				continue
 			}
 			switch {
-			case f.ID == mqtt.PropAssignedClientIdentifier:
-				out = append(out, "assigned=…")
+			case f.ID == mqtt.PropAssignedClientIdentifier, f.ID == mqtt.PropReasonString:
+				out = append(out, n.name+"=…")
 			case n.kind == 's':
 				out = append(out, n.name+"="+string(f.Value))
 			case f.ID == mqtt.PropMessageExpiryInterval:
@@ -264,8 +264,18 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 	return nil, fmt.Errorf("no packet is called %q", kind)
 }
 
-// describe turns a packet of the server into the notation.
-func describe(f mqtt.Frame, v mqtt.Version) string {
+// describe turns a packet of the server into the notation, without properties of
+// acknowledgements and DISCONNECT.
+func describe(f mqtt.Frame, v mqtt.Version) string { return describeFully(f, v, false) }
+
+// describeFully has them, if told.
+func describeFully(f mqtt.Frame, v mqtt.Version, told bool) string {
+	properties := func(p mqtt.Properties) string {
+		if !told {
+			return ""
+		}
+		return formatProperties(p)
+	}
 	broken := func(err error) string { return fmt.Sprintf("hex %s (%v)", mqtt.FormatHex(f.Raw), err) }
 	codes := func(cs []mqtt.ReasonCode) (s string) {
 		for _, c := range cs {
@@ -322,13 +332,13 @@ func describe(f mqtt.Frame, v mqtt.Version) string {
 		if err := p.Decode(f, v, mqtt.TolerateZeroPacketID); err != nil {
 			return broken(err)
 		}
-		return fmt.Sprintf("SUBACK %d%s", p.PacketID, codes(p.Codes))
+		return fmt.Sprintf("SUBACK %d%s%s", p.PacketID, codes(p.Codes), properties(p.Properties))
 	case mqtt.UNSUBACK:
 		var p mqtt.Unsuback
 		if err := p.Decode(f, v, mqtt.TolerateZeroPacketID); err != nil {
 			return broken(err)
 		}
-		return fmt.Sprintf("UNSUBACK %d%s", p.PacketID, codes(p.Codes))
+		return fmt.Sprintf("UNSUBACK %d%s%s", p.PacketID, codes(p.Codes), properties(p.Properties))
 	case mqtt.PINGRESP:
 		return "PINGRESP"
 	case mqtt.DISCONNECT:
@@ -336,7 +346,7 @@ func describe(f mqtt.Frame, v mqtt.Version) string {
 		if err := p.Decode(f, v); err != nil {
 			return broken(err)
 		}
-		return fmt.Sprintf("DISCONNECT %02x", byte(p.Code))
+		return fmt.Sprintf("DISCONNECT %02x%s", byte(p.Code), properties(p.Properties))
 	}
 	return "hex " + mqtt.FormatHex(f.Raw)
 }

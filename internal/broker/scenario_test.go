@@ -294,7 +294,7 @@ func (p *play) peer(name, what, text string) bool {
 		if err != nil {
 			p.failf("%v", err)
 		}
-		got := describe(f, c.version)
+		got := describeFully(f, c.version, strings.HasSuffix(text, "}"))
 		if strings.HasPrefix(text, "hex ") {
 			got = "hex " + mqtt.FormatHex(f.Raw)
 		}

@@ -9,6 +9,8 @@ type Ack struct {
 	Code mqtt.ReasonCode
 	// Codes are the per-filter codes of a SUBACK or UNSUBACK.
 	Codes []mqtt.ReasonCode
+	// Reason says in words why a filter was refused, empty if none was.
+	Reason string
 
 	ready bool
 }
