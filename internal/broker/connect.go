@@ -338,7 +338,11 @@ func (l *loop) leave(c *client) {
 	c.held = nil
 	l.stats.connected.Add(-1)
 	l.meterConnected(c, -1)
-	waiting := s.forget()
+	var orphans []item
+	if s.expirySeconds == 0 {
+		orphans = s.orphans()
+	}
+	waiting := s.forget() - len(orphans)
 	s.more, s.reading = false, false
 	if c.told && l.b.handler != nil {
 		l.b.handler.Disconnected(c.connection(), c.cause.Error())
@@ -374,14 +378,25 @@ func (l *loop) leave(c *client) {
 		}
 		l.end(s)
 	}
+	for i := range orphans { // now that it is a member no more
+		if it := &orphans[i]; !l.adopt(it, nil) {
+			l.drop(DropSessionEnded, s.key, it.topic, it.qos, len(it.payload))
+		}
+	}
 }
 
 // discard empties a session: its messages, and with all its subscriptions and
 // its record too. A device keeps those over a clean start (spec/connect.md §5).
 func (l *loop) discard(s *Session, all bool) {
-	l.dropAll(DropSessionEnded, s.key, s.stored)
-	if s.id != 0 && s.durable.Load() {
-		l.pending().batch.Clear(s.id)
+	var left *salvage
+	if all && s.share != nil && s.id != 0 && s.stored > 0 && s.durable.Load() {
+		left = l.salvageOf(s) // others may get some of it
+	}
+	if left == nil {
+		l.dropAll(DropSessionEnded, s.key, s.stored)
+		if s.id != 0 && s.durable.Load() {
+			l.pending().batch.Clear(s.id)
+		}
 	}
 	s.forget()
 	s.in.Reset()
@@ -398,11 +413,14 @@ func (l *loop) discard(s *Session, all bool) {
 	for _, sub := range s.subs.list {
 		l.b.index.Unsubscribe(sub.filter, s)
 	}
-	s.subs = subscriptions{}
-	if s.id != 0 {
+	s.subs, s.share = subscriptions{}, nil
+	if left != nil {
+		l.pending().batch.PutSession(s.id, left.appendRecord(nil))
+		left.begin()
+	} else if s.id != 0 {
 		l.pending().batch.DeleteSession(s.id)
-		s.id = 0
 	}
+	s.id = 0
 }
 
 // end removes a session for good.

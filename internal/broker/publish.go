@@ -222,39 +222,6 @@ func (l *loop) need(p *publication, lasting bool) {
 	}
 }
 
-// deliverShared gives the message to one member of a shared subscription,
-// preferably one that is connected.
-func (l *loop) deliverShared(p *publication, g *topics.Group[*Session]) {
-	var chosen *topics.Entry[*Session]
-	members := g.Members()
-	if len(members) == 0 {
-		return
-	}
-	start := int(g.Next() % uint32(len(members)))
-	for i := range members {
-		m := &members[(start+i)%len(members)]
-		if m.Subscriber.online.Load() {
-			chosen = m
-			break
-		}
-		if chosen == nil && m.Subscriber.durable.Load() {
-			chosen = m
-		}
-	}
-	if chosen == nil {
-		l.drop(DropOffline, "$share/"+g.Name, p.topic, p.qos, len(p.payload))
-		return
-	}
-	s := chosen.Subscriber
-	t := target{s: s, options: chosen.Options, id: chosen.ID}
-	if s.home == l {
-		l.deliver(p, &t)
-		return
-	}
-	l.need(p, true)
-	l.hand(s.home.index, p, []target{t}, nil, true)
-}
-
 // onAck takes PUBACK, PUBREC, PUBREL and PUBCOMP of a client.
 func (l *loop) onAck(c *client, f mqtt.Frame) error {
 	var p mqtt.Ack
@@ -323,7 +290,9 @@ func (l *loop) completed(s *Session, seq uint64, durable bool) {
 		l.pending().batch.Delete(s.id, queueSeq(seq))
 		s.unstore()
 	}
+	s.land(seq)
 	l.pump(s)
+	s.weigh()
 	if c := s.client; c != nil && len(c.replays) > 0 {
 		l.replay(c)
 	}

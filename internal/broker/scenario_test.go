@@ -38,7 +38,7 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	unsure                 the next question for rights finds no answer
 //	allow logins, finish   slow logins are answered; slow handlers finish
 //	with NAME=N …          (first) settings: loops, window, queued, output, subscriptions, received, packet,
-//	                       aliases, minkeep, maxkeep, expiry
+//	                       aliases, minkeep, maxkeep, expiry, share (least, sticky), share-key
 func TestScenarios(t *testing.T) {
 	files, err := filepath.Glob("testdata/scenarios/*.txt")
 	if err != nil || len(files) == 0 {
@@ -116,6 +116,14 @@ func (p *play) settings(fields []string) (o settings) {
 	values := map[string]int{}
 	for _, f := range fields {
 		name, v, _ := strings.Cut(f, "=")
+		switch name {
+		case "share":
+			o.sharing.Strategy = map[string]ShareStrategy{"least": LeastInFlight, "sticky": Sticky}[v]
+			continue
+		case "share-key":
+			o.sharing.Key = v
+			continue
+		}
 		n, err := strconv.Atoi(v)
 		if err != nil {
 			p.failf("%v", err)

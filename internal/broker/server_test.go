@@ -26,6 +26,7 @@ const patience = 10 * time.Second
 type settings struct {
 	loops       int
 	portable    bool
+	sharing     Sharing
 	device      func(*Profile)
 	application func(*Profile)
 }
@@ -77,7 +78,7 @@ func (s *server) start() {
 	s.authority = &authority{device: &device, application: &application, answer: make(chan struct{})}
 	s.handler = newHandler()
 	s.broker, err = New(Options{
-		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
+		Sharing: s.settings.sharing, Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
 		Profiles: func(d bool) *Profile {
 			if d {
 				return &device

@@ -48,6 +48,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		case 2:
 			o |= topics.RetainNever
 		}
+		s.joinShare(filter)
 		existed := s.subs.put(subscription{filter: filter, options: o, id: id})
 		l.b.index.Subscribe(filter, s, o, id)
 		changed = true

@@ -20,9 +20,9 @@ type Ack struct {
 // its way to the disk holds back those behind it. The zero value is ready.
 type Acks struct {
 	base    uint64 // ticket of ring[first]
-	first   int
-	count   int
-	pubacks int // how many of them are PUBACKs
+	first   int32
+	count   int32
+	pubacks int32 // how many of them are PUBACKs
 	ring    []Ack
 }
 
@@ -31,22 +31,22 @@ type Acks struct {
 func (a *Acks) Empty() bool { return a.count == 0 }
 
 // Len is the number of acknowledgements owed.
-func (a *Acks) Len() int { return a.count }
+func (a *Acks) Len() int { return int(a.count) }
 
 // Pubacks is how many of them are PUBACKs.
-func (a *Acks) Pubacks() int { return a.pubacks }
+func (a *Acks) Pubacks() int { return int(a.pubacks) }
 
 // Push owes one more acknowledgement and returns the ticket that completes it.
 func (a *Acks) Push(ack Ack) (ticket uint64) {
-	if a.count == len(a.ring) {
+	if int(a.count) == len(a.ring) {
 		ring := make([]Ack, max(8, 2*len(a.ring)))
-		for i := range a.count {
+		for i := range int(a.count) {
 			ring[i] = *a.at(i)
 		}
 		a.ring, a.first = ring, 0
 	}
 	ack.ready = false
-	*a.at(a.count) = ack
+	*a.at(int(a.count)) = ack
 	a.count++
 	if ack.Type == mqtt.PUBACK {
 		a.pubacks++
@@ -70,7 +70,7 @@ func (a *Acks) Next() (Ack, bool) {
 	}
 	ack := *a.at(0)
 	*a.at(0) = Ack{}
-	a.first = (a.first + 1) % len(a.ring)
+	a.first = (a.first + 1) % int32(len(a.ring))
 	a.base++
 	a.count--
 	if ack.Type == mqtt.PUBACK {
@@ -88,4 +88,4 @@ func (a *Acks) Reset() {
 	a.first, a.count, a.pubacks, a.ring = 0, 0, 0, nil
 }
 
-func (a *Acks) at(i int) *Ack { return &a.ring[(a.first+i)%len(a.ring)] }
+func (a *Acks) at(i int) *Ack { return &a.ring[(int(a.first)+i)%len(a.ring)] }
