@@ -37,7 +37,6 @@ type client struct {
 	told     bool // the handler knows of it
 
 	keepAlive uint16 // seconds
-	maxPacket uint32 // 5.0 Maximum Packet Size of the client; 0 none
 	sinceMS   int64
 	clientID  string
 	principal any
@@ -51,6 +50,7 @@ type client struct {
 	held      [][]byte // QoS 0 packets that wait until started
 	heldBytes int
 	replays   []*replay
+	five      *five // nil before 5.0
 
 	// the topic published to last, with what was decided about it
 	lastTopic    string
@@ -72,6 +72,7 @@ var (
 	errKicked      = errors.New("closed by the server's owner")
 	errShutdown    = errors.New("the server is shutting down")
 	errStorage     = errors.New("the server could not store a message; the client may send it again")
+	errTooSmall    = errors.New("the client's Maximum Packet Size is too small for a CONNACK")
 	errRefused     = errors.New("the login was refused")
 	errConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
 )
@@ -135,7 +136,7 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 		if l.hinder(c, f.Type) {
 			break
 		}
-		if c.acks.Len() >= maxOwed {
+		if c.acks.Len() >= maxOwed && !c.overruns(f) {
 			c.stalled = true
 			c.conn.Pause()
 			break
@@ -231,8 +232,10 @@ func (c *client) close(cause error, code mqtt.ReasonCode) {
 		c.stopPacing()
 	}
 	if c.version == mqtt.V5 && c.phase == connected && code != mqtt.Success {
-		p := mqtt.Disconnect{Code: code}
-		c.end(p.Append(c.begin(), c.version))
+		c.endWith(c.reason(cause.Error()), func(dst []byte, p mqtt.Properties) []byte {
+			d := mqtt.Disconnect{Code: code, Properties: p}
+			return d.Append(dst, c.version)
+		})
 	}
 	c.closed = true
 	c.cause = cause
@@ -349,8 +352,14 @@ func (c *client) answer(a session.Ack) {
 				a.Codes[i] = mqtt.UnspecifiedError
 			}
 		}
-		p := mqtt.Suback{PacketID: a.ID, Codes: a.Codes}
-		c.end(p.Append(c.begin(), c.version))
+		var reason mqtt.Properties
+		if a.Reason != "" {
+			reason = c.reason(a.Reason)
+		}
+		c.endWith(reason, func(dst []byte, p mqtt.Properties) []byte {
+			suback := mqtt.Suback{PacketID: a.ID, Codes: a.Codes, Properties: p}
+			return suback.Append(dst, c.version)
+		})
 	case mqtt.UNSUBACK:
 		if a.Code != mqtt.Success {
 			if c.version != mqtt.V5 {

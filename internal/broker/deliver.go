@@ -37,6 +37,9 @@ func (l *loop) deliver(p *publication, t *target) {
 		qos = min(qos, t.options.QoS())
 	}
 	l.deliverTo(p, s, qos, p.retain && t.options.RetainAsPublished(), t)
+	if t.group != nil {
+		s.weigh()
+	}
 }
 
 // deliverTo gives a publication to a session of this loop.
@@ -80,6 +83,9 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 		s.seq = seq
 		s.sent, s.committed = seq, seq
 		id := s.out.Send(seq, qos)
+		if t != nil && t.group != nil {
+			s.fly(itemOf(p, seq, qos, retain, t))
+		}
 		l.stats.delivered.add(1)
 		l.traceDown(s, trace.Delivered, p.topic, id, qos, len(p.payload))
 		c.end(l.appendTo(c.begin(), c, &m, id))
@@ -160,6 +166,9 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	if t != nil && t.id != 0 {
 		m.SubscriptionIDs = append(append(m.SubscriptionIDs, t.id), t.more...)
 	}
+	if t != nil && t.group != nil {
+		m.Share = t.group.Text
+	}
 	cm.batch.Append(s.id, queueSeq(s.seq), m)
 	s.stored++
 	s.storedBytes += int64(size)
@@ -194,12 +203,21 @@ func (l *loop) identify(s *Session) {
 
 // wait keeps a message in memory until the client can take it.
 func (l *loop) wait(s *Session, p *publication, seq uint64, qos byte, retain bool, t *target) {
+	s.push(itemOf(p, seq, qos, retain, t))
+}
+
+// itemOf is a publication that is kept for the receiver t, which may be nil.
+func itemOf(p *publication, seq uint64, qos byte, retain bool, t *target) item {
 	payload, properties := p.keep()
-	it := item{seq: seq, topic: p.topic, payload: payload, properties: properties, expiresMS: p.expiresMS, qos: qos, retain: retain}
+	it := item{seq: seq, topic: p.topic, payload: payload, properties: properties, expiresMS: p.expiresMS,
+		qos: qos, retain: retain, publisher: p.publisher}
 	if t != nil && t.id != 0 {
 		it.ids = append(append(it.ids, t.id), t.more...)
 	}
-	s.push(it)
+	if t != nil && t.group != nil {
+		it.share = t.group.Text
+	}
+	return it
 }
 
 // pump sends what waits, as far as the window, the client's reading and the disk
@@ -265,6 +283,9 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 	}
 	s.sent = max(s.sent, it.seq)
 	id := s.out.Send(it.seq, it.qos)
+	if !durable {
+		s.fly(*it)
+	}
 	l.stats.delivered.add(1)
 	l.traceDown(s, trace.Delivered, it.topic, id, it.qos, len(it.payload))
 	m.dup = again

@@ -39,18 +39,18 @@ var propertyNames = []struct {
 	{"will-delay", mqtt.PropWillDelayInterval, '4'},
 	{"receive-max", mqtt.PropReceiveMaximum, '2'},
 	{"alias", mqtt.PropTopicAlias, '2'},
+	{"alias-max", mqtt.PropTopicAliasMaximum, '2'},
+	{"keep", mqtt.PropServerKeepAlive, '2'},
+	{"want-response", mqtt.PropRequestResponseInformation, 'b'},
+	{"response", mqtt.PropResponseInformation, 's'},
+	{"problems", mqtt.PropRequestProblemInformation, 'b'},
+	{"reason", mqtt.PropReasonString, 's'},
+	{"auth-data", mqtt.PropAuthenticationData, 's'},
 	{"max-qos", mqtt.PropMaximumQoS, 'b'},
 	{"retain-available", mqtt.PropRetainAvailable, 'b'},
 	{"shared-available", mqtt.PropSharedSubscriptionAvailable, 'b'},
 	{"max-packet", mqtt.PropMaximumPacketSize, '4'},
 	{"assigned", mqtt.PropAssignedClientIdentifier, 's'},
-	{"auth-data", mqtt.PropAuthenticationData, 's'},
-	{"reason", mqtt.PropReasonString, 's'},
-	{"alias-max", mqtt.PropTopicAliasMaximum, '2'},
-	{"server-keep-alive", mqtt.PropServerKeepAlive, '2'},
-	{"request-problem", mqtt.PropRequestProblemInformation, 'b'},
-	{"request-response", mqtt.PropRequestResponseInformation, 'b'},
-	{"response-info", mqtt.PropResponseInformation, 's'},
 	{"wildcard-available", mqtt.PropWildcardSubscriptionAvailable, 'b'},
 	{"sub-id-available", mqtt.PropSubscriptionIdentifierAvailable, 'b'},
 }
@@ -101,8 +101,8 @@ func formatProperties(p mqtt.Properties) string {
 				continue
 			}
 			switch {
-			case f.ID == mqtt.PropAssignedClientIdentifier:
-				out = append(out, "assigned=…")
+			case f.ID == mqtt.PropAssignedClientIdentifier, f.ID == mqtt.PropReasonString:
+				out = append(out, n.name+"=…")
 			case n.kind == 's':
 				out = append(out, n.name+"="+string(f.Value))
 			case f.ID == mqtt.PropMessageExpiryInterval:
@@ -244,6 +244,9 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 		return b, nil
 	case "PUBLISH":
 		p := mqtt.Publish{Topic: []byte(args[0]), Properties: properties}
+		if args[0] == "-" { // none: an alias stands for it
+			p.Topic = nil
+		}
 		for _, a := range args[1:] {
 			switch {
 			case a[0] == '"':
@@ -324,8 +327,18 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 	return nil, fmt.Errorf("no packet is called %q", kind)
 }
 
-// describe turns a packet of the server into the notation.
-func describe(f mqtt.Frame, v mqtt.Version) string {
+// describe turns a packet of the server into the notation, without properties of
+// acknowledgements and DISCONNECT.
+func describe(f mqtt.Frame, v mqtt.Version) string { return describeFully(f, v, false) }
+
+// describeFully has them, if told.
+func describeFully(f mqtt.Frame, v mqtt.Version, told bool) string {
+	properties := func(p mqtt.Properties) string {
+		if !told {
+			return ""
+		}
+		return formatProperties(p)
+	}
 	broken := func(err error) string { return fmt.Sprintf("hex %s (%v)", mqtt.FormatHex(f.Raw), err) }
 	codes := func(cs []mqtt.ReasonCode) (s string) {
 		for _, c := range cs {
@@ -349,9 +362,13 @@ func describe(f mqtt.Frame, v mqtt.Version) string {
 		if err := p.Decode(f, v, 0); err != nil {
 			return broken(err)
 		}
-		s := fmt.Sprintf("PUBLISH %s %q", p.Topic, p.Payload)
+		topic := string(p.Topic)
+		if topic == "" {
+			topic = "-"
+		}
+		s := fmt.Sprintf("PUBLISH %s %q", topic, p.Payload)
 		if len(p.Payload) > 64 {
-			s = fmt.Sprintf("PUBLISH %s %d bytes", p.Topic, len(p.Payload))
+			s = fmt.Sprintf("PUBLISH %s %d bytes", topic, len(p.Payload))
 		}
 		if p.QoS > 0 {
 			s += fmt.Sprintf(" qos%d id=%d", p.QoS, p.PacketID)
@@ -378,13 +395,13 @@ func describe(f mqtt.Frame, v mqtt.Version) string {
 		if err := p.Decode(f, v, mqtt.TolerateZeroPacketID); err != nil {
 			return broken(err)
 		}
-		return fmt.Sprintf("SUBACK %d%s", p.PacketID, codes(p.Codes)) + formatProperties(p.Properties)
+		return fmt.Sprintf("SUBACK %d%s%s", p.PacketID, codes(p.Codes), properties(p.Properties))
 	case mqtt.UNSUBACK:
 		var p mqtt.Unsuback
 		if err := p.Decode(f, v, mqtt.TolerateZeroPacketID); err != nil {
 			return broken(err)
 		}
-		return fmt.Sprintf("UNSUBACK %d%s", p.PacketID, codes(p.Codes)) + formatProperties(p.Properties)
+		return fmt.Sprintf("UNSUBACK %d%s%s", p.PacketID, codes(p.Codes), properties(p.Properties))
 	case mqtt.PINGRESP:
 		return "PINGRESP"
 	case mqtt.DISCONNECT:
@@ -392,13 +409,13 @@ func describe(f mqtt.Frame, v mqtt.Version) string {
 		if err := p.Decode(f, v); err != nil {
 			return broken(err)
 		}
-		return fmt.Sprintf("DISCONNECT %02x", byte(p.Code)) + formatProperties(p.Properties)
+		return fmt.Sprintf("DISCONNECT %02x%s", byte(p.Code), properties(p.Properties))
 	case mqtt.AUTH:
 		var p mqtt.Auth
 		if err := p.Decode(f); err != nil {
 			return broken(err)
 		}
-		return fmt.Sprintf("AUTH %02x", byte(p.Code)) + formatProperties(p.Properties)
+		return fmt.Sprintf("AUTH %02x", byte(p.Code)) + properties(p.Properties)
 	}
 	return "hex " + mqtt.FormatHex(f.Raw)
 }

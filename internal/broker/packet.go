@@ -29,10 +29,25 @@ func packetOf(p *publication, qos byte, retain bool, t *target) packet {
 // fits reports whether the packet is within the client's Maximum Packet Size
 // [MQTT-3.1.2-24].
 func (c *client) fits(m *packet) bool {
-	return c.maxPacket == 0 || c.sizeOf(m) <= int(c.maxPacket)
+	if c.five == nil || c.five.maxPacket == 0 {
+		return true
+	}
+	size := c.sizeOf(m)
+	if a := c.five.aliases; a != nil && c.mayAlias(m) && a.find(m.topic) != 0 {
+		size -= len(m.topic) - aliasSize
+	}
+	return size <= int(c.five.maxPacket)
 }
 
-// sizeOf is the size of the packet that appendTo makes.
+// aliasSize is the size of a Topic Alias.
+const aliasSize = 3
+
+// mayAlias reports whether an alias may stand for the topic of a packet: not
+// before packets leave in the order in which they are made, nor if it is sent
+// again, so that a topic is there when it is asked what the packet was.
+func (c *client) mayAlias(m *packet) bool { return len(m.topic) >= minAliased && !m.dup && c.started }
+
+// sizeOf is the size of the packet that appendTo makes without an alias.
 func (c *client) sizeOf(m *packet) int {
 	props := len(m.properties)
 	if m.expiresMS > 0 {
@@ -65,6 +80,16 @@ func (l *loop) appendTo(dst []byte, c *client, m *packet, id uint16) []byte {
 			own = mqtt.AppendSubscriptionIdentifier(own, id)
 		}
 	}
+	topic := m.topic
+	if f := c.five; f.aliases != nil && c.mayAlias(m) &&
+		(f.maxPacket == 0 || c.sizeOf(m)+aliasSize+2 <= int(f.maxPacket) || f.aliases.find(m.topic) != 0) {
+		if alias, known := f.aliases.use(m.topic); alias != 0 {
+			own = mqtt.AppendUint16Property(own, mqtt.PropTopicAlias, alias)
+			if known {
+				topic = ""
+			}
+		}
+	}
 	l.own = own
-	return appendPublish(dst, c.version, header, m.topic, id, m.properties, own, m.payload)
+	return appendPublish(dst, c.version, header, topic, id, m.properties, own, m.payload)
 }

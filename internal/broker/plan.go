@@ -17,6 +17,8 @@ type target struct {
 	// own is what a client gets of its own publications if it asked for No Local
 	// with some of its filters and not with others: the latter only. Else nil.
 	own *target
+	// group is the shared subscription that the message is for, nil for none.
+	group *topics.Group[*Session]
 }
 
 // plan is who receives a topic, grouped by the loop that owns the receiver. It

@@ -21,8 +21,12 @@ type Profile struct {
 	MaxPacket int
 	// Window is the most QoS 1 and 2 messages in flight to a client.
 	Window int
-	// MaxReceived is the most QoS 2 messages a client may leave unreleased.
+	// MaxReceived is the most QoS 2 messages a client may leave unreleased, and the
+	// Receive Maximum of the server.
 	MaxReceived int
+	// TopicAliases is the most topic aliases of a 5.0 client's connection, in each
+	// direction.
+	TopicAliases int
 	// MaxQueued and MaxQueuedBytes limit what waits for one client beyond its
 	// window, in memory or on disk.
 	MaxQueued      int
@@ -37,9 +41,14 @@ type Profile struct {
 	// SessionExpiry is how long a persistent session outlives its connection; 0
 	// means for ever.
 	SessionExpiry time.Duration
-	// MinKeepAlive and MaxKeepAlive bound the keep-alive of CONNECT in seconds;
-	// outside of them a login is refused. 0 means no bound.
+	// MinKeepAlive and MaxKeepAlive bound the keep-alive of CONNECT in seconds. A 5.0
+	// client is told the nearest one that is allowed, the login of others is refused.
+	// 0 means no bound.
 	MinKeepAlive, MaxKeepAlive uint16
+	// Responses is the prefix of the topics that a 5.0 client which asks for it is
+	// told to receive responses at: behind it comes its client identifier. A client
+	// without the right to subscribe there is told nothing. Empty: nobody is.
+	Responses string
 	// Settle is how long after CONNACK the first message that the client did not
 	// ask for is sent (spec/connect.md §5: small clients read CONNACK alone).
 	Settle time.Duration
@@ -57,6 +66,7 @@ func DeviceProfile() Profile {
 		MaxPacket:        256<<10 + 1024,
 		Window:           32,
 		MaxReceived:      128,
+		TopicAliases:     16,
 		MaxQueued:        10_000,
 		MaxQueuedBytes:   16 << 20,
 		MaxOutput:        1 << 20,
@@ -77,6 +87,8 @@ func ApplicationProfile() Profile {
 		MaxPacket:        1 << 20,
 		Window:           1024,
 		MaxReceived:      4096,
+		TopicAliases:     32,
+		Responses:        "response/",
 		MaxQueued:        100_000,
 		MaxQueuedBytes:   64 << 20,
 		MaxOutput:        4 << 20,
@@ -91,6 +103,18 @@ func ApplicationProfile() Profile {
 func (p *Profile) capExpiry(seconds uint32) uint32 {
 	if p.SessionExpiry > 0 && time.Duration(seconds)*time.Second > p.SessionExpiry {
 		return uint32(p.SessionExpiry / time.Second)
+	}
+	return seconds
+}
+
+// serverKeepAlive gives the keep-alive that a 5.0 client gets instead of the one
+// it wants, in seconds [MQTT-3.2.2-21]. 0, for none, is the longest.
+func (p *Profile) serverKeepAlive(seconds uint16) uint16 {
+	switch {
+	case p.MaxKeepAlive > 0 && (seconds == 0 || seconds > p.MaxKeepAlive):
+		return p.MaxKeepAlive
+	case seconds > 0 && seconds < p.MinKeepAlive:
+		return p.MinKeepAlive
 	}
 	return seconds
 }

@@ -9,7 +9,7 @@ import (
 
 // The stored form of a session. Version 2, which a session has whose will waits:
 //
-//	version byte | flags byte (1 device, 2 durable) | key | owner |
+//	version byte | flags byte (1 device, 2 durable, 4 ended) | key | owner |
 //	sent uvarint | seq uvarint | offlineMS varint | expirySeconds uvarint |
 //	count uvarint | count × (filter | options uvarint | id uvarint) |
 //	dueMS varint | will flags byte (1, 2 QoS, 4 retain, 8 may expire) |
@@ -55,6 +55,17 @@ func (s *Session) appendRecord(dst []byte) []byte {
 	return dst
 }
 
+// appendRecord appends the record of a session that has ended.
+func (v *salvage) appendRecord(dst []byte) []byte {
+	s := &Session{key: v.key, sent: v.sent, seq: v.sent}
+	s.durable.Store(true)
+	dst = s.appendRecord(dst)
+	dst[1] |= recordEnded
+	return dst
+}
+
+const recordEnded = 4
+
 const (
 	willRetained  = 4
 	willMayExpire = 8
@@ -99,6 +110,7 @@ func (s *Session) parseRecord(b []byte) error {
 	flags := r.byte()
 	s.device = flags&1 != 0
 	s.durable.Store(flags&2 != 0)
+	s.gone = flags&recordEnded != 0
 	s.key, s.owner = r.text(), r.text()
 	s.sent, s.seq = r.uvarint(), r.uvarint()
 	s.offlineMS = r.varint()

@@ -44,7 +44,7 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	unsure                 the next question for rights finds no answer
 //	allow logins, finish   slow logins are answered; slow handlers finish
 //	with NAME=N …          (first) settings: loops, window, queued, output, subscriptions, received, packet,
-//	                       minkeep, maxkeep, expiry
+//	                       aliases, minkeep, maxkeep, expiry, share (least, sticky), share-key
 //
 // A scenario listed in testdata/conformance/awaiting.txt is written by the
 // standard for what the server does not do yet: it has to fail, and to leave the
@@ -174,6 +174,14 @@ func (p *play) settings(fields []string) (o settings) {
 	values := map[string]int{}
 	for _, f := range fields {
 		name, v, _ := strings.Cut(f, "=")
+		switch name {
+		case "share":
+			o.sharing.Strategy = map[string]ShareStrategy{"least": LeastInFlight, "sticky": Sticky}[v]
+			continue
+		case "share-key":
+			o.sharing.Key = v
+			continue
+		}
 		n, err := strconv.Atoi(v)
 		if err != nil {
 			p.failf("%v", err)
@@ -183,7 +191,7 @@ func (p *play) settings(fields []string) (o settings) {
 	o.loops = values["loops"]
 	set := func(profile *Profile) {
 		for name, field := range map[string]*int{"window": &profile.Window, "queued": &profile.MaxQueued, "output": &profile.MaxOutput,
-			"subscriptions": &profile.MaxSubscriptions, "received": &profile.MaxReceived, "packet": &profile.MaxPacket} {
+			"subscriptions": &profile.MaxSubscriptions, "received": &profile.MaxReceived, "aliases": &profile.TopicAliases, "packet": &profile.MaxPacket} {
 			if n, ok := values[name]; ok {
 				*field = n
 			}
@@ -365,7 +373,7 @@ func (p *play) peer(name, what, text string) bool {
 		if f.Type == mqtt.CONNACK {
 			p.note(name, f, c.version)
 		}
-		got := describe(f, c.version)
+		got := describeFully(f, c.version, strings.HasSuffix(text, "}"))
 		if strings.HasPrefix(text, "hex ") {
 			got = "hex " + mqtt.FormatHex(f.Raw)
 		}

@@ -27,6 +27,7 @@ const patience = 10 * time.Second
 type settings struct {
 	loops       int
 	portable    bool
+	sharing     Sharing
 	device      func(*Profile)
 	application func(*Profile)
 }
@@ -67,6 +68,7 @@ func (s *server) start() {
 	}
 	device, application := DeviceProfile(), ApplicationProfile()
 	device.Settle, device.Pace = 0, 0
+	device.TopicAliases, application.TopicAliases = 0, 0
 	if s.settings.device != nil {
 		s.settings.device(&device)
 	}
@@ -77,7 +79,7 @@ func (s *server) start() {
 	s.authority = &authority{device: &device, application: &application, answer: make(chan struct{})}
 	s.handler = newHandler()
 	s.broker, err = New(Options{
-		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
+		Sharing: s.settings.sharing, Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
 		Profiles: func(d bool) *Profile {
 			if d {
 				return &device
