@@ -188,7 +188,7 @@ func (l *loop) receive(c *client, f mqtt.Frame) error {
 }
 
 // onDisconnect ends the connection on the client's wish: the will is discarded
-// [MQTT-3.14.4-3], except with 5.0 reason 0x04.
+// [MQTT-3.14.4-3], but not with a 5.0 reason other than 0x00.
 func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
 	var p mqtt.Disconnect
 	if err := p.Decode(f, c.version); err != nil {
@@ -203,7 +203,7 @@ func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
 			s.expirySeconds = c.profile.capExpiry(expiry)
 		}
 	}
-	if p.Code != mqtt.DisconnectWithWill {
+	if p.Code == mqtt.NormalDisconnection {
 		c.will = nil
 	}
 	c.close(errDisconnect, mqtt.Success)
