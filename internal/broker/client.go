@@ -74,6 +74,7 @@ var (
 	errStorage     = errors.New("the server could not store a message; the client may send it again")
 	errTooSmall    = errors.New("the client's Maximum Packet Size is too small for a CONNACK")
 	errRefused     = errors.New("the login was refused")
+	errAnswer      = errors.New("the answer to so many filters is larger than the client takes; it can send fewer in a packet")
 	errConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
 )
 
@@ -352,6 +353,9 @@ func (c *client) answer(a session.Ack) {
 				a.Codes[i] = mqtt.UnspecifiedError
 			}
 		}
+		if c.tooLong(&a) {
+			return
+		}
 		var reason mqtt.Properties
 		if a.Reason != "" {
 			reason = c.reason(a.Reason)
@@ -370,6 +374,9 @@ func (c *client) answer(a session.Ack) {
 				a.Codes[i] = mqtt.UnspecifiedError
 			}
 		}
+		if c.tooLong(&a) {
+			return
+		}
 		p := mqtt.Unsuback{PacketID: a.ID, Codes: a.Codes}
 		c.end(p.Append(c.begin(), c.version))
 	default:
@@ -379,6 +386,20 @@ func (c *client) answer(a session.Ack) {
 		}
 		c.sendAck(a.Type, a.ID, a.Code)
 	}
+}
+
+// tooLong closes a 5.0 client that asked about so many filters at once that it
+// does not take the answer [MQTT-3.1.2-24]. It can ask in smaller packets.
+func (c *client) tooLong(a *session.Ack) bool {
+	if c.five == nil || c.five.maxPacket == 0 {
+		return false
+	}
+	rest := 3 + len(a.Codes) // identifier, no properties, codes
+	if 1+varintSize(rest)+rest <= int(c.five.maxPacket) {
+		return false
+	}
+	c.close(errAnswer, mqtt.PacketTooLarge)
+	return true
 }
 
 // after runs f on the client's loop once d has passed, unless it is closed then.
