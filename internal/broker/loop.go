@@ -36,6 +36,7 @@ type loop struct {
 	traced      []trace.Record
 	pub         publication
 
+	expiring  expiring     // on the loop that keeps retained messages
 	handed    atomic.Int64 // bytes in handoffs on their way to this loop
 	pressing  bool         // publishers wait; see pressure.go
 	pressedAt int64        // since when, ns
