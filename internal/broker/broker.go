@@ -171,16 +171,28 @@ func (b *Broker) load() error {
 			}
 		}
 	}
+	var expiring []*ending
 	err = b.log.Retained(func(topic string, m *queue.Message) error {
 		b.retained.Set(topic, &retained{
 			payload: append([]byte(nil), m.Payload...), properties: append([]byte(nil), m.Properties...),
 			qos: m.QoS, publishedMS: m.PublishedMS, expiresMS: m.ExpiresMS, publisher: m.Publisher,
 		})
+		if m.ExpiresMS > 0 {
+			expiring = append(expiring, &ending{topic: topic, atMS: m.ExpiresMS})
+		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the retained messages: %w", err)
 	}
+	keeper := b.loops[0]
+	keeper.t.Post(task{func() {
+		for _, e := range expiring {
+			if _, known := keeper.expiring.at[e.topic]; !known {
+				keeper.retainedUntil(e.topic, e.atMS)
+			}
+		}
+	}})
 	return nil
 }
 

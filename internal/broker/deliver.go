@@ -143,6 +143,7 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	size := len(p.topic) + len(p.payload) + len(p.properties)
 	if s.stored >= s.profile.MaxQueued || s.storedBytes+int64(size) > int64(s.profile.MaxQueuedBytes) {
 		l.drop(DropQueueFull, s.key, p.topic, qos, len(p.payload))
+		l.purge(s)
 		return
 	}
 	l.identify(s)

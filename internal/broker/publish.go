@@ -29,6 +29,10 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "packet identifier", Clause: "MQTT-3.3.4-9", Code: mqtt.ReceiveMaximumExceeded,
 				Reason: fmt.Sprintf("%d messages at QoS 1 and 2 are not acknowledged, which is all that the server takes", c.profile.MaxReceived)}
 		}
+		for range p.Properties.SubscriptionIdentifiers() {
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "Subscription Identifier", Clause: "MQTT-3.3.4-6", Code: mqtt.ProtocolError,
+				Reason: "only the server sends subscription identifiers with messages"}
+		}
 		var err error
 		if topic, err = c.aliasedTopic(p); err != nil {
 			return err

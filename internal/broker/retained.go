@@ -63,8 +63,10 @@ func (t *retainTask) run(l *loop) {
 			PublishedMS: m.publishedMS, ExpiresMS: m.expiresMS, Publisher: m.publisher,
 		}
 		cm.batch.PutRetained(t.topic, &l.message)
+		l.retainedUntil(t.topic, m.expiresMS)
 	} else {
 		cm.batch.DeleteRetained(t.topic)
+		l.retainedUntil(t.topic, 0)
 	}
 	if t.x != nil {
 		cm.exchanges = append(cm.exchanges, t.x)
@@ -126,7 +128,7 @@ func (t replayTask) Run(*transport.Loop) {
 }
 
 func (l *loop) deliverRetained(c *client, r *replay, topic string, m *retained) {
-	if m.expiresMS > 0 && l.nowMS() >= m.expiresMS {
+	if m.expired(l.nowMS()) { // it will be deleted soon
 		l.drop(DropExpired, c.session.key, topic, m.qos, len(m.payload))
 		return
 	}

@@ -39,6 +39,9 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	handled KEY TOPIC TEXT the handler was given this next
 //	left c1 TEXT           the handler was told why c1 is gone
 //	expires c1 SECONDS     the session of c1 lives that long after its connection
+//	queued c1 N            soon so many messages wait on disk for c1, also by the loops' figures
+//	disconnect c1 CODE TEXT
+//	                       the server ends the connection with this reason
 //	server PUBLISH …       the server publishes
 //	revoke PREFIX          nobody has a right to these topics any more
 //	unsure                 the next question for rights finds no answer
@@ -269,6 +272,26 @@ func (p *play) command(line string, w []string) bool {
 		if got != w[2] {
 			p.failf("it has %s s", got)
 		}
+	case "queued":
+		s := p.s.broker.sessions.get("a:" + w[1])
+		for deadline := time.Now().Add(patience); ; {
+			p.settle()
+			var got string
+			p.s.onLoop(s.home.index, func(*loop) { got = strconv.Itoa(s.stored) })
+			all := strconv.Itoa(int(p.s.broker.Figures().QueuedNow))
+			if got == w[2] && all == w[2] {
+				break
+			}
+			if time.Now().After(deadline) {
+				p.failf("%s wait, %s of all sessions", got, all)
+			}
+		}
+	case "disconnect":
+		code, err := strconv.ParseUint(w[2], 16, 8)
+		if err != nil {
+			p.failf("%v", err)
+		}
+		p.s.broker.DisconnectWith("a:"+w[1], mqtt.ReasonCode(code), errors.New(rest(3)))
 	case "server":
 		p.publish(rest(1))
 	default:
