@@ -58,6 +58,11 @@ type Authority interface {
 	// Login calls done exactly once with an admission or a refusal, either before
 	// it returns or later from any goroutine. It must not block.
 	Login(r *LoginRequest, done func(*Admission, *Refusal))
+	// Rights finds what the owner of a session (Admission.Owner) may do now, while
+	// no connection of it need be there: for a will that has waited. It calls
+	// found exactly once, like Login; with nil if the owner exists no more, and
+	// with an error if that cannot be known at the moment.
+	Rights(owner string, found func(Rights, error))
 	// Implicit names the session that gets what is published to a topic without
 	// having subscribed to it (a device and its system topics), or "".
 	Implicit(topic string) (key string)

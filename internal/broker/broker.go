@@ -31,6 +31,8 @@ type Options struct {
 	SysInterval time.Duration
 	Version     string
 	Logger      *slog.Logger
+	// Sharing is how messages of shared subscriptions are spread.
+	Sharing Sharing
 	// OpeningPacket is the largest packet accepted before login, in bytes; 0
 	// means 16 KiB.
 	OpeningPacket int
@@ -54,6 +56,7 @@ type Broker struct {
 	retained  *topics.Retained[*retained]
 	sessions  *registry
 	readers   *readers
+	left      []*Session // ended before the start, with messages that others may get
 	lastID    atomic.Uint64
 	started   atomic.Bool
 	draining  atomic.Bool
@@ -107,6 +110,16 @@ func (b *Broker) Start(loops []*transport.Loop) error {
 	}
 	b.readers = newReaders(b.log, 4)
 	b.started.Store(true)
+	b.sessions.each(func(s *Session) { // before the sweep, which may end sessions
+		if s.delayed != nil {
+			s.home.t.Post(task{func() { s.home.awaitWill(s) }})
+		}
+	})
+	for _, s := range b.left {
+		v := s.home.salvageOf(s)
+		s.home.t.Post(task{v.begin})
+	}
+	b.left = nil
 	for _, l := range b.loops {
 		l.t.Post(task{func() { l.sweep() }})
 	}
@@ -127,17 +140,29 @@ func (b *Broker) load() error {
 		s.home = b.loops[n%len(b.loops)]
 		n++
 		b.lastID.Store(max(b.lastID.Load(), uint64(id)))
+		if s.gone {
+			b.left = append(b.left, s)
+			return nil
+		}
 		if _, created := b.sessions.getOrPut(s.key, func() *Session { return s }); !created {
 			b.logger.Error("two stored sessions have one key; the second is skipped", "client", s.key)
 			return nil
 		}
 		for _, sub := range s.subs.list {
+			s.joinShare(sub.filter)
 			b.index.Subscribe(sub.filter, s, sub.options, sub.id)
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the stored sessions: %w", err)
+	}
+	for _, s := range b.left {
+		_, _, count, _, err := b.log.Stats(s.id)
+		if err != nil {
+			return fmt.Errorf("reading what %s left: %w", s.key, err)
+		}
+		s.stored, s.suspects = count, s.profile.Window
 	}
 	for i := range b.sessions.shards {
 		for _, s := range b.sessions.shards[i].m {
@@ -146,16 +171,28 @@ func (b *Broker) load() error {
 			}
 		}
 	}
+	var expiring []*ending
 	err = b.log.Retained(func(topic string, m *queue.Message) error {
 		b.retained.Set(topic, &retained{
 			payload: append([]byte(nil), m.Payload...), properties: append([]byte(nil), m.Properties...),
 			qos: m.QoS, publishedMS: m.PublishedMS, expiresMS: m.ExpiresMS, publisher: m.Publisher,
 		})
+		if m.ExpiresMS > 0 {
+			expiring = append(expiring, &ending{topic: topic, atMS: m.ExpiresMS})
+		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the retained messages: %w", err)
 	}
+	keeper := b.loops[0]
+	keeper.t.Post(task{func() {
+		for _, e := range expiring {
+			if _, known := keeper.expiring.at[e.topic]; !known {
+				keeper.retainedUntil(e.topic, e.atMS)
+			}
+		}
+	}})
 	return nil
 }
 

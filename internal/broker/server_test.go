@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ const patience = 10 * time.Second
 type settings struct {
 	loops       int
 	portable    bool
+	sharing     Sharing
 	device      func(*Profile)
 	application func(*Profile)
 }
@@ -66,6 +68,7 @@ func (s *server) start() {
 	}
 	device, application := DeviceProfile(), ApplicationProfile()
 	device.Settle, device.Pace = 0, 0
+	device.TopicAliases, application.TopicAliases = 0, 0
 	if s.settings.device != nil {
 		s.settings.device(&device)
 	}
@@ -76,7 +79,7 @@ func (s *server) start() {
 	s.authority = &authority{device: &device, application: &application, answer: make(chan struct{})}
 	s.handler = newHandler()
 	s.broker, err = New(Options{
-		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
+		Sharing: s.settings.sharing, Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
 		Profiles: func(d bool) *Profile {
 			if d {
 				return &device
@@ -169,6 +172,7 @@ type authority struct {
 	once   sync.Once
 
 	mu      sync.Mutex
+	unsure  bool   // the next question for rights has no answer
 	revoked string // topic prefix that nobody may receive or publish any more
 }
 
@@ -200,11 +204,25 @@ func (a *authority) Login(r *LoginRequest, done func(*Admission, *Refusal)) {
 		done(ad, nil)
 	case "banned":
 		done(nil, &Refusal{Code: mqtt.NotAuthorized, Cause: "banned", Identity: id})
+	case "nameless": // its client identifier is not accepted
+		done(nil, &Refusal{Code: mqtt.ClientIdentifierNotValid, Cause: "another identifier, please", Identity: id})
 	case "undecided":
 		done(nil, nil)
 	default:
 		done(nil, &Refusal{Code: mqtt.BadUserNameOrPassword, Cause: "unknown user", Identity: id})
 	}
+}
+
+func (a *authority) Rights(owner string, found func(Rights, error)) {
+	a.mu.Lock()
+	unsure := a.unsure
+	a.unsure = false
+	a.mu.Unlock()
+	if unsure {
+		found(nil, errors.New("the database is away"))
+		return
+	}
+	found(rights{a, ""}, nil)
 }
 
 // Implicit: /sys/{device}/down/… goes to the device.
@@ -392,7 +410,10 @@ type peer struct {
 	version mqtt.Version
 	buf     []byte
 	pending []byte // to be sent with the next packet
-	plain   string // local address as the server sees it
+	sentAt  time.Time
+	// patience is how long the next packet may take.
+	patience time.Duration
+	plain    string // local address as the server sees it
 }
 
 func (s *server) dial(name string) *peer {
@@ -402,21 +423,29 @@ func (s *server) dial(name string) *peer {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	return &peer{s: s, name: name, conn: c, version: mqtt.V311, plain: c.LocalAddr().String()}
+	return &peer{s: s, name: name, conn: c, version: mqtt.V311, plain: c.LocalAddr().String(), patience: patience}
 }
 
 func (p *peer) send(b []byte) {
 	p.s.t.Helper()
-	p.conn.SetWriteDeadline(time.Now().Add(patience))
+	if err := p.write(b); err != nil {
+		p.s.t.Fatal(err)
+	}
+}
+
+func (p *peer) write(b []byte) error {
+	p.sentAt = time.Now()
+	p.conn.SetWriteDeadline(p.sentAt.Add(p.patience))
 	if _, err := p.conn.Write(append(p.pending, b...)); err != nil {
-		p.s.t.Fatalf("%s: sending: %v", p.name, err)
+		return fmt.Errorf("%s: sending: %w", p.name, err)
 	}
 	p.pending = nil
+	return nil
 }
 
 // next reads one packet.
 func (p *peer) next() (mqtt.Frame, error) {
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(p.patience))
 	for {
 		f, n, err := mqtt.Split(p.buf, 0)
 		if err != nil {

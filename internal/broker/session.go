@@ -49,9 +49,12 @@ type Session struct {
 	dirty        bool // its record goes with the loop's batch
 	unsaved      bool // the disk did not take its record
 
-	expirySeconds uint32 // 5.0 Session Expiry Interval; ^0 never
-	offlineMS     int64  // Unix milliseconds of the last disconnect
+	expirySeconds uint32       // 5.0 Session Expiry Interval; ^0 never
+	load          atomic.Int32 // how much a member of shared subscriptions has to do; see weigh
+	offlineMS     int64        // Unix milliseconds of the last disconnect
 	gone          bool
+	delayed       *delayedWill // nil: none waits
+	share         *share       // nil: it has no shared subscriptions
 }
 
 // subscription is one filter of a session.
@@ -68,6 +71,8 @@ type item struct {
 	payload    []byte
 	properties []byte
 	ids        []uint32 // subscription identifiers
+	share      string   // the shared subscription it is for, or empty
+	publisher  string
 	expiresMS  int64
 	ownLimit   bool // expiresMS is the server's limit, not the publisher's wish
 	qos        byte

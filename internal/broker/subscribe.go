@@ -19,6 +19,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 	}
 	codes := make([]mqtt.ReasonCode, len(p.Filters))
 	changed := false
+	why := ""
 	var fresh []string
 	var replays []*replay
 	for i, want := range p.Filters {
@@ -29,6 +30,9 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 				l.b.logger.Warn("subscription refused", "client", s.key, "filter", filter, "reason", code.String())
 			}
 			codes[i] = refusalOf(c.version, code)
+			if why == "" && c.version == mqtt.V5 {
+				why = filter + ": " + code.String()
+			}
 			continue
 		}
 		o := topics.Options(min(want.QoS, c.profile.MaxQoS))
@@ -44,6 +48,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		case 2:
 			o |= topics.RetainNever
 		}
+		s.joinShare(filter)
 		existed := s.subs.put(subscription{filter: filter, options: o, id: id})
 		l.b.index.Subscribe(filter, s, o, id)
 		changed = true
@@ -60,7 +65,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		}
 		replays = append(replays, &replay{filter: filter, options: o, id: id})
 	}
-	l.subscribed(c, s, session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes}, changed, fresh)
+	l.subscribed(c, s, session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes, Reason: why}, changed, fresh)
 	if len(replays) > 0 {
 		c.replays = append(c.replays, replays...)
 		l.replay(c)

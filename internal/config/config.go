@@ -42,6 +42,7 @@ type Config struct {
 	Device  Device  `toml:"device" envPrefix:"DEVICE_"`
 	History History `toml:"history" envPrefix:"HISTORY_"`
 	Observe Observe `toml:"observe" envPrefix:"OBSERVE_"`
+	Shared  Shared  `toml:"shared" envPrefix:"SHARED_"`
 }
 
 // TLS configures encrypted connections.
@@ -181,6 +182,7 @@ func Default() Config {
 			Settle:        Duration(300 * time.Millisecond),
 		},
 		History: History{Retention: Duration(30 * 24 * time.Hour)},
+		Shared:  Shared{Strategy: "round_robin", Key: "topic"},
 		Observe: Observe{SysInterval: Duration(10 * time.Second), TraceBytes: 64 << 20, TraceDeviceBytes: 16 << 10},
 	}
 }
@@ -236,6 +238,7 @@ func (c *Config) Validate() error {
 	check(c.Device.CallTimeout > 0, "device.call_timeout", "must be more than 0")
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
 	c.Observe.validate(check)
+	c.Shared.validate(check)
 	if len(bad) > 0 {
 		return fmt.Errorf("the configuration is wrong:\n  %s", strings.Join(bad, "\n  "))
 	}

@@ -108,6 +108,42 @@ func (p *Platform) loginUser(r *broker.LoginRequest, done func(*broker.Admission
 	}
 }
 
+// Rights finds what a user may do now. Devices have nothing that asks for it.
+func (p *Platform) Rights(owner string, found func(broker.Rights, error)) {
+	name, ok := strings.CutPrefix(owner, "u:")
+	if !ok {
+		found(nil, nil)
+		return
+	}
+	answer := func(u *user) {
+		if !u.enabled {
+			found(nil, nil)
+			return
+		}
+		found(u, nil)
+	}
+	p.users.mu.Lock()
+	u := p.users.m[name]
+	p.users.mu.Unlock()
+	if u != nil {
+		answer(u)
+		return
+	}
+	queued := later(p.lookup, func() {
+		switch u, err := p.user(p.ctx, name); {
+		case err == nil:
+			answer(u)
+		case errors.Is(err, store.ErrNotFound):
+			found(nil, nil)
+		default:
+			found(nil, err)
+		}
+	})
+	if !queued {
+		found(nil, errors.New("too many look-ups at a time"))
+	}
+}
+
 // remembers reports whether a password with this proof was verified before.
 func (u *user) remembers(proof [sha256.Size]byte) bool {
 	u.mu.Lock()

@@ -107,7 +107,8 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	s.Broker, err = broker.New(broker.Options{
-		Tracer: s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
+		Sharing: sharing(cfg),
+		Tracer:  s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
 		Authority: s.Platform, Handler: s.Platform, Recorder: s.Platform, Log: s.log, Logger: o.Logger,
 		OpeningPacket: cfg.Limits.OpeningBytes, Profiles: s.Platform.Profile,
 	})
@@ -179,6 +180,17 @@ func applicationProfile(cfg config.Config) broker.Profile {
 	p.MessageExpiry = time.Duration(cfg.Limits.MessageExpiry)
 	p.SessionExpiry = time.Duration(cfg.Limits.SessionExpiry)
 	return p
+}
+
+func sharing(cfg config.Config) broker.Sharing {
+	s := broker.Sharing{Key: cfg.Shared.Key}
+	switch cfg.Shared.Strategy {
+	case "least_in_flight":
+		s.Strategy = broker.LeastInFlight
+	case "sticky":
+		s.Strategy = broker.Sticky
+	}
+	return s
 }
 
 func listeners(cfg config.Config) []transport.Listener {

@@ -58,6 +58,13 @@ func TestRetainedSet(t *testing.T) { // [MQTT-3.3.1-5]
 	if _, ok := r.Get("a"); ok {
 		t.Error("a parent has a message that nobody retained")
 	}
+	if r.DeleteIf("a/b", func(m int) bool { return m == 1 }) || r.DeleteIf("a", func(int) bool { return true }) || r.Count() != 1 {
+		t.Error("deleted without cause")
+	}
+	if !r.DeleteIf("a/b", func(m int) bool { return m == 2 }) || r.Count() != 0 || readAll(r, "#", 10) != nil {
+		t.Error("not deleted")
+	}
+	r.Set("a/b", 2)
 	if m, existed := r.Delete("a/b"); m != 2 || !existed {
 		t.Errorf("deleted %d, %v", m, existed)
 	}

@@ -226,8 +226,14 @@ func (l *Loop) due(c *Conn) {
 		c.last = l.nowNano
 		l.wheel.add(c, c.deadline())
 	default:
+		l.idle(c)
 		c.Close(ErrIdle)
 	}
+}
+
+func (l *Loop) idle(c *Conn) {
+	defer l.guard(c, "Idle")
+	l.handler.Idle(c)
 }
 
 // enqueue has c served in this turn or the next.

@@ -39,6 +39,8 @@ type recorder struct {
 
 func newRecorder() *recorder { return &recorder{ended: make(chan closing, 1<<16)} }
 
+func (r *recorder) Idle(c *Conn) {}
+
 func (r *recorder) Opened(c *Conn) {
 	r.opens.Add(1)
 	if r.opened != nil {
