@@ -88,6 +88,8 @@ func (h *handler) routes() {
 	h.propertyRoutes()
 	h.eventRoutes()
 	h.serviceRoutes()
+	h.desiredRoutes()
+	h.deviceLogRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)

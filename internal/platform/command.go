@@ -336,6 +336,9 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 	}
 	c := p.calls.take(at)
 	if c == nil {
+		if t.Kind != alink.PropertySet && t.Reply && t.Kind != alink.PropertyGet && t.Kind != alink.ServiceCall {
+			return // of a push that wants no answer
+		}
 		p.calls.late.Add(1)
 		p.logger.Debug("a reply that nobody waits for", "productKey", d.pk, "deviceName", d.dn, "topic", x.Topic)
 		return
