@@ -90,6 +90,8 @@ func (h *handler) routes() {
 	h.serviceRoutes()
 	h.desiredRoutes()
 	h.deviceLogRoutes()
+	h.shadowRoutes()
+	h.rrpcRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)

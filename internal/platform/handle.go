@@ -73,10 +73,20 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.tags(w, d, t, x)
 	case alink.DeviceInfoGet:
 		return p.tagsGet(w, d, t, x)
+	case alink.ShadowUpdate:
+		return p.shadow(w, d, t, x)
+	case alink.DiagPost:
+		return p.diagnosis(w, d, t, x)
+	case alink.LANPrefixGet, alink.EnrolleeMatch, alink.EnrolleeFound, alink.CipherGet, alink.ThingReset:
+		return p.boot(w, d, t, x)
 	case alink.LogConfigGet, alink.LogPost:
 		return p.deviceLogs(w, d, t, x)
 	case alink.TemplateGet, alink.DynamicTSLGet:
 		return p.template(w, d, t, x)
+	}
+	if t.Kind == alink.Unknown && t.Suffix == "thing/config/log/post" { // a mistake of a third-party SDK (spec/services.md §5)
+		t.Kind, t.Suffix = alink.LogPost, ""
+		return p.deviceLogs(w, d, t, x)
 	}
 	p.unserved.note(p, d, x.Topic)
 	return true

@@ -108,7 +108,7 @@ func New(o Options) *Platform {
 	p.calls.init(o.Now())
 	p.figures.init()
 	p.users.init()
-	p.greetings.init(p.greetDesired)
+	p.greetings.init(p.greetDesired, p.greetShadow)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
