@@ -46,7 +46,8 @@ type client struct {
 	will      *will
 	pace      *pace
 	tap       *Tap
-	mark      int // length of the output when an append began, for the tap
+	carrying  *carrying // sessions of others on this connection, nil if none
+	mark      int       // length of the output when an append began, for the tap
 	acks      session.Acks
 	held      [][]byte // QoS 0 packets that wait until started
 	heldBytes int
@@ -56,6 +57,7 @@ type client struct {
 	lastTopic    string
 	lastAsked    int64 // loop time
 	lastDecision Decision
+	lastActor    string // key of the session it belongs to
 
 	cause      error // why the broker closed it
 	prev, next *client
@@ -73,6 +75,7 @@ var (
 	errShutdown    = errors.New("the server is shutting down")
 	errStorage     = errors.New("the server could not store a message; the client may send it again")
 	errRefused     = errors.New("the login was refused")
+	errLifetime    = errors.New("the time of a connection of this kind is over")
 	errConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
 )
 

@@ -40,6 +40,9 @@ type Profile struct {
 	// MinKeepAlive and MaxKeepAlive bound the keep-alive of CONNECT in seconds;
 	// outside of them a login is refused. 0 means no bound.
 	MinKeepAlive, MaxKeepAlive uint16
+	// Lifetime ends every connection after so long; 0 means never. A connection for
+	// registration is for nothing else (spec/connect.md §10).
+	Lifetime time.Duration
 	// Settle is how long after CONNACK the first message that the client did not
 	// ask for is sent (spec/connect.md §5: small clients read CONNACK alone).
 	Settle time.Duration

@@ -32,8 +32,15 @@ func (p *Platform) Handle(x *broker.Exchange) {
 		x.Done(nil)
 		return
 	}
+	owner := d
+	if d.subs != nil && !t.Of(d.pk, d.dn) {
+		if owner = d.subOf(&t); owner == nil { // logged out a moment ago, or the answer to a notice
+			x.Done(nil)
+			return
+		}
+	}
 	w := workers.Get().(*worker)
-	if done := p.serve(w, d, t, x); done {
+	if done := p.serve(w, owner, t, x); done {
 		x.Done(nil)
 	}
 	workers.Put(w)
@@ -48,8 +55,9 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return true
 	case t.Reply:
 		switch t.Kind {
-		case alink.PropertySet, alink.PropertyGet, alink.ServiceCall:
+		case alink.PropertySet, alink.PropertyGet, alink.ServiceCall, alink.TopoAddNotify, alink.GatewayPermit, alink.BootstrapNotify:
 			p.answered(w, d, t, x)
+		case alink.TopoChange, alink.ThingDisable, alink.ThingEnable, alink.ThingDelete: // nobody waits for these
 		default:
 			p.unserved.note(p, d, x.Topic)
 		}
@@ -66,6 +74,10 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.tags(w, d, t, x)
 	case alink.TemplateGet, alink.DynamicTSLGet:
 		return p.template(w, d, t, x)
+	case alink.SessionLogin, alink.SessionBatchLogin, alink.SessionLogout, alink.SessionBatchLogout,
+		alink.TopoAdd, alink.TopoDelete, alink.TopoGet, alink.ListFound,
+		alink.SubRegister, alink.SubUnregister, alink.ProductRegister:
+		return p.gateway(w, d, t, x)
 	}
 	p.unserved.note(p, d, x.Topic)
 	return true

@@ -128,6 +128,9 @@ type drops struct {
 // Dropped records a message that was not delivered. What repeats within a second
 // is counted in one record.
 func (p *Platform) Dropped(d broker.Drop) {
+	if d.Reason == broker.DropNotAuthorized.String() {
+		p.refusedForSub(d)
+	}
 	r := &p.drops
 	r.mu.Lock()
 	defer r.mu.Unlock()

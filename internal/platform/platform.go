@@ -19,6 +19,8 @@ type Broker interface {
 	Online(key string) bool
 	Disconnect(key string)
 	Forget(key string)
+	Carry(gateway string, principal any, key string, rights broker.Rights, profile *broker.Profile, clean bool, done func(carried bool))
+	PutDown(gateway string, principal any, key string, done func())
 }
 
 // Options configure a Platform. Store is required.
@@ -33,6 +35,9 @@ type Options struct {
 	Strict bool
 	// CallTimeout is how long the reply to a command is awaited: 8 s.
 	CallTimeout time.Duration
+	// SubDevices is the most sub-devices of a gateway: 1500. SubLogins is how often
+	// one sub-device may log in per minute: 60.
+	SubDevices, SubLogins int
 }
 
 // Platform serves devices and those who manage them. All methods may be called
@@ -65,6 +70,8 @@ type Platform struct {
 
 	failedAt atomic.Int64 // Unix seconds of the last log line about a failing store
 
+	subs subSessions
+
 	calls    calls
 	figures  figures
 	refusals refusals
@@ -92,11 +99,18 @@ func New(o Options) *Platform {
 	if o.CallTimeout <= 0 {
 		o.CallTimeout = 8 * time.Second
 	}
+	if o.SubDevices <= 0 {
+		o.SubDevices = 1500
+	}
+	if o.SubLogins <= 0 {
+		o.SubLogins = 60
+	}
 	p := &Platform{
 		options: o, store: o.Store, logger: o.Logger, now: o.Now, device: o.Device, application: o.Application,
 		devices:  otter.Must(&otter.Options[string, *deviceEntry]{MaximumSize: cachedDevices}),
 		products: make(map[string]*product),
 		present:  make(map[string]int),
+		subs:     subSessions{m: make(map[string]*device), gateways: make(map[string]*device)},
 		lookup:   make(chan func(), lookups),
 		verify:   make(chan func(), passwordsWaiting),
 		records:  make(chan func(), lookups),
