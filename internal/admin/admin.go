@@ -88,6 +88,7 @@ func (h *handler) routes() {
 	h.propertyRoutes()
 	h.eventRoutes()
 	h.serviceRoutes()
+	h.gatewayRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)

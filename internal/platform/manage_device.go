@@ -172,6 +172,19 @@ func (p *Platform) DeleteDevice(ctx context.Context, who, pk, dn string) error {
 	return nil
 }
 
+// ResetDevice lets a device that has been online register once more: it counts as
+// never activated, and its tokens are void. Its connection is closed.
+func (p *Platform) ResetDevice(ctx context.Context, who, pk, dn string) error {
+	p.broker.Disconnect(DeviceKey(pk, dn))
+	p.endSub(DeviceKey(pk, dn), alink.CodeNoSession)
+	if err := p.store.ResetDevice(ctx, pk, dn); err != nil {
+		return err
+	}
+	p.changed(pk, dn)
+	p.audit(ctx, who, "device.reset", pk+"/"+dn, "")
+	return nil
+}
+
 // RevealSecret shows a DeviceSecret to who; why is written to the audit log.
 func (p *Platform) RevealSecret(ctx context.Context, who, pk, dn, why string) (string, error) {
 	return p.store.RevealSecret(ctx, pk, dn, who, why)
