@@ -99,6 +99,10 @@ func (p *Platform) Connected(c broker.Connection) {
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
 	}
+	if g, ok := c.Principal.(*registration); ok {
+		p.registered(g)
+		return
+	}
 	if u, ok := c.Principal.(*user); ok {
 		u.mu.Lock()
 		u.keys[c.Key]++
@@ -119,6 +123,9 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 		p.presentMu.Unlock()
 		p.store.SetOffline(d.id, p.now(), c.Remote.String())
 		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
+		return
+	}
+	if _, ok := c.Principal.(*registration); ok {
 		return
 	}
 	if u, ok := c.Principal.(*user); ok {

@@ -49,6 +49,7 @@ type Platform struct {
 	now         func() time.Time
 	broker      Broker
 	device      broker.Profile
+	registering broker.Profile // of devices that register themselves
 	application broker.Profile
 
 	devices    *otter.Cache[string, *deviceEntry]
@@ -115,6 +116,11 @@ func New(o Options) *Platform {
 		verify:   make(chan func(), passwordsWaiting),
 		records:  make(chan func(), lookups),
 	}
+	p.registering = p.device
+	p.registering.Device = false // it has no session that lasts, and no record of messages
+	p.registering.MinKeepAlive, p.registering.MaxKeepAlive = 0, 0
+	p.registering.MaxQueued, p.registering.MaxQueuedBytes, p.registering.SessionExpiry = 1, 1<<10, time.Second
+	p.registering.Lifetime = registrationTime
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.calls.init(o.Now())
 	p.figures.init()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// MaxTokens is how many tokens one device may have at a time (spec/connect.md
+// MaxTokens is how many tokens that do not expire one device may have (spec/connect.md
 // §9.3: five units may share one DeviceName).
 const MaxTokens = 5
 
@@ -51,7 +51,7 @@ func (s *Store) NewToken(ctx context.Context, deviceID int64, holder, clientID s
 		if err != nil {
 			return err
 		}
-		count, err := x.int64s(ctx, `select count(*) from device_token where device = $1`, deviceID)
+		count, err := x.int64s(ctx, `select count(*) from device_token where device = $1 and expires_at = 0`, deviceID)
 		if err != nil {
 			return err
 		}
@@ -85,6 +85,15 @@ func (s *Store) CheckToken(ctx context.Context, clientID, token string) (Device,
 		return Device{}, &Error{Kind: KindNotFound, Op: op}
 	}
 	return s.DeviceByID(ctx, device)
+}
+
+// CountTokens is how many tokens a device has that do not expire.
+func (s *Store) CountTokens(ctx context.Context, deviceID int64) (n int, err error) {
+	row, err := s.r.row(ctx, `select count(*) from device_token where device = $1 and expires_at = 0`, deviceID)
+	if err == nil {
+		err = row.Scan(&n)
+	}
+	return n, wrap("count tokens", fmt.Sprint("of device ", deviceID), err)
 }
 
 // ResetDevice makes a device one that has never been online, and its tokens void.
