@@ -119,6 +119,12 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 			return l.enter(c, f)
 		}
 	}
+	if s.via != nil { // a gateway's connection carried it; its own takes over
+		l.putDown(s)
+		if s.gone {
+			return l.enter(c, f)
+		}
+	}
 	if !created && s.client == nil && s.expired(l.nowMS()) { // the sweep has not come by yet [MQTT-3.1.2-23]
 		l.end(s)
 		return l.enter(c, f)
@@ -206,6 +212,9 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	c.told = true
 	if h := l.b.handler; h != nil {
 		h.Connected(c.connection())
+	}
+	if c.profile.Lifetime > 0 {
+		c.after(c.profile.Lifetime, func() { c.close(errLifetime, mqtt.AdministrativeAction) })
 	}
 	if c.profile.Settle > 0 {
 		c.after(c.profile.Settle, func() { l.begin(c) })
@@ -335,6 +344,9 @@ func (l *loop) leave(c *client) {
 	s.offlineMS = l.nowMS()
 	c.acks.Reset()
 	c.replays = nil
+	if c.carrying != nil {
+		l.putDownAll(c)
+	}
 	l.dropAll(DropSessionEnded, s.key, len(c.held))
 	c.held = nil
 	l.stats.connected.Add(-1)

@@ -39,7 +39,10 @@ type Exchange struct {
 	buf     []byte
 }
 
-type reply struct{ topic, payload, end int } // offsets in buf
+type reply struct {
+	topic, payload, end int  // offsets in buf
+	private             bool // for the publisher only
+}
 
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 
@@ -59,7 +62,14 @@ func (x *Exchange) Reply(topic, payload []byte) {
 	x.buf = append(x.buf, topic...)
 	middle := len(x.buf)
 	x.buf = append(x.buf, payload...)
-	x.replies = append(x.replies, reply{start, middle, len(x.buf)})
+	x.replies = append(x.replies, reply{topic: start, payload: middle, end: len(x.buf)})
+}
+
+// ReplyPrivately is Reply for what nobody but the publisher may see: a secret. No
+// application gets it, whatever it has subscribed to.
+func (x *Exchange) ReplyPrivately(topic, payload []byte) {
+	x.Reply(topic, payload)
+	x.replies[len(x.replies)-1].private = true
 }
 
 // Done ends the handler's part. An error keeps the message from being
@@ -113,6 +123,10 @@ func (x *Exchange) finish(l *loop) {
 	}
 	if failed == mqtt.Success {
 		for _, r := range x.replies {
+			if r.private {
+				l.sendTo(c.session, x.buf[r.topic:r.payload], x.buf[r.payload:r.end])
+				continue
+			}
 			l.send(c.session, x.buf[r.topic:r.payload], x.buf[r.payload:r.end], 0, nil)
 		}
 	}

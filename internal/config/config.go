@@ -108,6 +108,10 @@ type Device struct {
 	Pace Duration `toml:"pace" env:"PACE"`
 	// Settle is how long after login the first unasked message is sent.
 	Settle Duration `toml:"settle" env:"SETTLE"`
+	// SubDevices is the most sub-devices of one gateway.
+	SubDevices int `toml:"sub_devices" env:"SUB_DEVICES"`
+	// SubLogins is how often one sub-device may be logged in per minute.
+	SubLogins int `toml:"sub_logins" env:"SUB_LOGINS"`
 }
 
 // History configures what is kept of devices' data.
@@ -180,6 +184,8 @@ func Default() Config {
 			CallTimeout:   Duration(8 * time.Second),
 			Pace:          Duration(30 * time.Millisecond),
 			Settle:        Duration(300 * time.Millisecond),
+			SubDevices:    1500,
+			SubLogins:     60,
 		},
 		History: History{Retention: Duration(30 * 24 * time.Hour)},
 		Shared:  Shared{Strategy: "round_robin", Key: "topic"},
@@ -236,6 +242,8 @@ func (c *Config) Validate() error {
 	check(c.Device.Subscriptions > 0, "device.subscriptions", "must be at least 1")
 	check(c.Device.Queued > 0, "device.queued", "must be at least 1")
 	check(c.Device.CallTimeout > 0, "device.call_timeout", "must be more than 0")
+	check(c.Device.SubDevices > 0, "device.sub_devices", "must be at least 1")
+	check(c.Device.SubLogins > 0, "device.sub_logins", "must be at least 1")
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
 	c.Observe.validate(check)
 	c.Shared.validate(check)

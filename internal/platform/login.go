@@ -35,7 +35,11 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 			Cause: "the CONNECT has no user name, and nobody may log in anonymously; a device sends {deviceName}&{productKey}, an application the name of its user (linkstead user add NAME)"})
 	default:
 		if id, err := alink.ParseClientID(r.ClientID); err == nil {
-			if why := p.unsupported(id, clip(r.Username)); why != nil {
+			if id.SecureMode == "-1" {
+				p.loginGuided(r, id, answer)
+				return
+			}
+			if why := misguided(id, clip(r.Username)); why != nil {
 				answer(nil, why)
 				return
 			}
@@ -128,6 +132,9 @@ type drops struct {
 // Dropped records a message that was not delivered. What repeats within a second
 // is counted in one record.
 func (p *Platform) Dropped(d broker.Drop) {
+	if d.Reason == broker.DropNotAuthorized.String() {
+		p.refusedForSub(d)
+	}
 	r := &p.drops
 	r.mu.Lock()
 	defer r.mu.Unlock()

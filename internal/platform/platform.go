@@ -19,6 +19,8 @@ type Broker interface {
 	Online(key string) bool
 	Disconnect(key string)
 	Forget(key string)
+	Carry(gateway string, principal any, key string, rights broker.Rights, profile *broker.Profile, clean bool, done func(carried bool))
+	PutDown(gateway string, principal any, key string, done func())
 }
 
 // Options configure a Platform. Store is required.
@@ -33,6 +35,9 @@ type Options struct {
 	Strict bool
 	// CallTimeout is how long the reply to a command is awaited: 8 s.
 	CallTimeout time.Duration
+	// SubDevices is the most sub-devices of a gateway: 1500. SubLogins is how often
+	// one sub-device may log in per minute: 60.
+	SubDevices, SubLogins int
 }
 
 // Platform serves devices and those who manage them. All methods may be called
@@ -44,6 +49,7 @@ type Platform struct {
 	now         func() time.Time
 	broker      Broker
 	device      broker.Profile
+	registering broker.Profile // of devices that register themselves
 	application broker.Profile
 
 	devices    *otter.Cache[string, *deviceEntry]
@@ -64,6 +70,8 @@ type Platform struct {
 	present   map[string]int // ext bitmap of the devices that are connected
 
 	failedAt atomic.Int64 // Unix seconds of the last log line about a failing store
+
+	subs subSessions
 
 	calls    calls
 	figures  figures
@@ -95,15 +103,27 @@ func New(o Options) *Platform {
 	if o.CallTimeout <= 0 {
 		o.CallTimeout = 8 * time.Second
 	}
+	if o.SubDevices <= 0 {
+		o.SubDevices = 1500
+	}
+	if o.SubLogins <= 0 {
+		o.SubLogins = 60
+	}
 	p := &Platform{
 		options: o, store: o.Store, logger: o.Logger, now: o.Now, device: o.Device, application: o.Application,
 		devices:  otter.Must(&otter.Options[string, *deviceEntry]{MaximumSize: cachedDevices}),
 		products: make(map[string]*product),
 		present:  make(map[string]int),
+		subs:     subSessions{m: make(map[string]*device), gateways: make(map[string]*device)},
 		lookup:   make(chan func(), lookups),
 		verify:   make(chan func(), passwordsWaiting),
 		records:  make(chan func(), lookups),
 	}
+	p.registering = p.device
+	p.registering.Device = false // it has no session that lasts, and no record of messages
+	p.registering.MinKeepAlive, p.registering.MaxKeepAlive = 0, 0
+	p.registering.MaxQueued, p.registering.MaxQueuedBytes, p.registering.SessionExpiry = 1, 1<<10, time.Second
+	p.registering.Lifetime = registrationTime
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.calls.init(o.Now())
 	p.figures.init()

@@ -102,6 +102,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.Platform = platform.New(platform.Options{
 		Store: s.store, Logger: o.Logger, Device: deviceProfile(cfg), Application: applicationProfile(cfg),
 		Strict: cfg.Device.Strict, CallTimeout: time.Duration(cfg.Device.CallTimeout),
+		SubDevices: cfg.Device.SubDevices, SubLogins: subLogins(cfg),
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
@@ -146,6 +147,14 @@ func makeRoom(loops int) {
 	if want := cores + loops; os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < want {
 		runtime.GOMAXPROCS(want)
 	}
+}
+
+// subLogins is how often a sub-device may log in per minute: the cloud allows five.
+func subLogins(cfg config.Config) int {
+	if cfg.Device.Strict {
+		return min(cfg.Device.SubLogins, 5)
+	}
+	return cfg.Device.SubLogins
 }
 
 func durability(name string) queue.Durability {
