@@ -68,7 +68,7 @@ func runDemo(cmd *cobra.Command, f demoFlags) error {
 		return startError(err)
 	}
 	defer func() {
-		stopping, cancel := context.WithTimeout(context.Background(), stopWithin)
+		stopping, cancel := context.WithTimeout(context.Background(), time.Duration(cfg.DrainTimeout))
 		defer cancel()
 		_ = s.Shutdown(stopping)
 	}()

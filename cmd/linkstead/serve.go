@@ -112,7 +112,7 @@ certificate again without closing a connection.`,
 				return startError(err)
 			}
 			announce(logger, s, cfg)
-			return runUntil(ctx, stop, logger, s)
+			return runUntil(ctx, stop, logger, s, time.Duration(cfg.DrainTimeout))
 		},
 	}
 	f.register(cmd)
@@ -144,12 +144,9 @@ func announce(logger *slog.Logger, s *server.Server, cfg config.Config) {
 	}
 }
 
-// stopWithin is how long clients get to take what was written for them.
-const stopWithin = 10 * time.Second
-
-// runUntil serves until ctx ends, then stops. A second signal ends the process at
-// once.
-func runUntil(ctx context.Context, restore func(), logger *slog.Logger, s *server.Server) error {
+// runUntil serves until ctx ends, then stops within the given time. A second
+// signal cuts clients off and stops at once.
+func runUntil(ctx context.Context, restore func(), logger *slog.Logger, s *server.Server, within time.Duration) error {
 	hup := make(chan os.Signal, 1)
 	notifyReload(hup)
 	defer signal.Stop(hup)
@@ -166,14 +163,23 @@ func runUntil(ctx context.Context, restore func(), logger *slog.Logger, s *serve
 		}
 		break
 	}
+	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	restore()
-	logger.Info("stopping")
-	stopping, cancel := context.WithTimeout(context.Background(), stopWithin)
+	logger.Info("stopping", "drain_timeout", within)
+	stopping, cancel := context.WithTimeout(again, within)
 	defer cancel()
-	if err := s.Shutdown(stopping); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	err := s.Shutdown(stopping)
+	switch {
+	case errors.Is(err, context.Canceled):
+		logger.Warn("stopped at once by a second signal; clients were cut off")
+	case errors.Is(err, context.DeadlineExceeded):
+		logger.Warn("stopped; clients that had not taken everything within drain_timeout were cut off")
+	case err != nil:
 		return fmt.Errorf("the server did not stop cleanly: %w", err)
+	default:
+		logger.Info("stopped")
 	}
-	logger.Info("stopped")
 	return nil
 }
 

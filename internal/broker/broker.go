@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -57,6 +56,7 @@ type Broker struct {
 	lastID    atomic.Uint64
 	started   atomic.Bool
 	draining  atomic.Bool
+	farewell  atomic.Pointer[Farewell]
 	since     time.Time
 	submitted atomic.Int64 // bytes on their way to the disk; see pressure.go
 
@@ -191,32 +191,6 @@ func (b *Broker) loadQueue(s *Session) error {
 }
 
 func (b *Broker) nextSessionID() queue.SessionID { return queue.SessionID(b.lastID.Add(1)) }
-
-// Drain disconnects every client, telling 5.0 clients why, and returns when all
-// loops have done so.
-func (b *Broker) Drain(ctx context.Context) error {
-	b.draining.Store(true)
-	var wg sync.WaitGroup
-	for _, l := range b.loops {
-		wg.Add(1)
-		l.t.Post(task{func() {
-			defer wg.Done()
-			for c := l.clients; c != nil; {
-				next := c.next
-				c.close(errShutdown, mqtt.ServerShuttingDown)
-				c = next
-			}
-		}})
-	}
-	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // Close stops the broker's own goroutines. The transport is closed before, the
 // log afterwards.

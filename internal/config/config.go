@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Config is the configuration of a server. The toml name of a field is its key
@@ -35,6 +36,14 @@ type Config struct {
 	Durability string `toml:"durability" env:"DURABILITY"`
 	// Loops is the number of event loops; 0 is one per core.
 	Loops int `toml:"loops" env:"LOOPS"`
+	// DrainTimeout is how long a server that is told to stop may take to finish
+	// what clients have begun and to take leave of them.
+	DrainTimeout Duration `toml:"drain_timeout" env:"DRAIN_TIMEOUT"`
+	// DrainServer is the server that MQTT 5.0 clients are sent to when this one
+	// stops (reason 0x9C); empty: none (0x8B).
+	DrainServer string `toml:"drain_server" env:"DRAIN_SERVER"`
+	// DrainMoved says that they are to stay there (0x9D).
+	DrainMoved bool `toml:"drain_moved" env:"DRAIN_MOVED"`
 
 	TLS     TLS     `toml:"tls" envPrefix:"TLS_"`
 	Log     Log     `toml:"log" envPrefix:"LOG_"`
@@ -156,12 +165,13 @@ func (d Duration) String() string { b, _ := d.MarshalText(); return string(b) }
 // Default is the configuration of a server that was told nothing.
 func Default() Config {
 	return Config{
-		Data:       "linkstead-data",
-		Listen:     []string{":1883"},
-		Admin:      "127.0.0.1:8080",
-		Durability: "disk",
-		TLS:        TLS{MinVersion: "1.2"},
-		Log:        Log{Level: "info", Format: "text"},
+		Data:         "linkstead-data",
+		Listen:       []string{":1883"},
+		Admin:        "127.0.0.1:8080",
+		Durability:   "disk",
+		DrainTimeout: Duration(10 * time.Second),
+		TLS:          TLS{MinVersion: "1.2"},
+		Log:          Log{Level: "info", Format: "text"},
 		Limits: Limits{
 			Opening:        5000,
 			OpeningTimeout: Duration(10 * time.Second),
@@ -224,6 +234,9 @@ func (c *Config) Validate() error {
 	}
 	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", fmt.Sprintf("%q is not text or json", c.Log.Format))
 	check(c.Loops >= 0 && c.Loops <= 1024, "loops", "must be 0 to 1024")
+	check(c.DrainTimeout > 0 && c.DrainTimeout <= Duration(time.Hour), "drain_timeout", "must be more than 0s, at most 1h")
+	check(len(c.DrainServer) <= 1024 && utf8.ValidString(c.DrainServer), "drain_server", "must be UTF-8 text of at most 1024 bytes, such as host:port")
+	check(!c.DrainMoved || c.DrainServer != "", "drain_moved", "needs a drain_server")
 	check(c.Limits.Connections >= 0, "limits.connections", "must not be negative")
 	check(c.Limits.Opening > 0, "limits.opening", "must be at least 1")
 	check(c.Limits.OpeningTimeout > 0, "limits.opening_timeout", "must be more than 0")

@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -114,6 +113,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err != nil {
 		return nil, err
 	}
+	s.Broker.SetFarewell(s.farewell())
 	s.Platform.Bind(s.Broker)
 	s.certificate, err = certificate(cfg)
 	if err != nil {
@@ -260,50 +260,3 @@ func (s *Server) NewCA() bool { return s.certificate.Created() }
 // ReloadCertificate reads the certificate files again. Connections stay; a file
 // that cannot be used is reported and the old certificate is kept.
 func (s *Server) ReloadCertificate() error { return s.certificate.Reload() }
-
-// Shutdown stops the server: no new connections, clients are told as far as their
-// protocol allows, what was acknowledged is on disk, files are closed. It returns
-// early, with the context's error, if ctx ends while clients are still there.
-func (s *Server) Shutdown(ctx context.Context) error {
-	err := errors.New("the server is being stopped already")
-	s.stop.Do(func() {
-		err = s.shutdown(ctx)
-		close(s.stopped)
-	})
-	return err
-}
-
-// Done is closed when the server has stopped.
-func (s *Server) Done() <-chan struct{} { return s.stopped }
-
-func (s *Server) shutdown(ctx context.Context) error {
-	var errs []error
-	if s.adminServer != nil {
-		_ = s.adminServer.Close()
-		_ = os.Remove(filepath.Join(s.config.Data, "admin.json"))
-	}
-	if s.transport != nil {
-		if err := s.Broker.Drain(ctx); err != nil {
-			errs = append(errs, err)
-		}
-		if err := s.transport.Shutdown(ctx); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if s.Broker != nil {
-		s.Broker.Close()
-	}
-	if s.Platform != nil {
-		s.Platform.Close()
-	}
-	if s.trace != nil {
-		errs = append(errs, s.trace.Close())
-	}
-	if s.log != nil {
-		errs = append(errs, s.log.Close())
-	}
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
-	}
-	return errors.Join(errs...)
-}

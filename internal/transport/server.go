@@ -164,6 +164,9 @@ func (s *Server) closeListeners() {
 	}
 }
 
+// StopAccepting closes the listeners; connections stay. Any goroutine.
+func (s *Server) StopAccepting() { s.closeListeners() }
+
 // Shutdown stops accepting, closes all connections with ErrServerClosed as
 // Conn.Close does, waits until they are gone or ctx is done, aborts the rest
 // and stops the loops. It returns ctx's error if it had to abort any.
