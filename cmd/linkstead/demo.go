@@ -61,7 +61,7 @@ func runDemo(cmd *cobra.Command, f demoFlags) error {
 	cfg := config.Default()
 	cfg.Data, cfg.Listen, cfg.Admin = f.data, []string{f.listen}, f.admin
 	cfg.Log.Level = "warn"
-	logger := newLogger(cmd.ErrOrStderr(), cfg.Log)
+	logger, _ := newLogger(cmd.ErrOrStderr(), cfg.Log)
 
 	s, err := startDemo(ctx, out, &cfg, server.Options{Logger: logger, Version: version()})
 	if err != nil {

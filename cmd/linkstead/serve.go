@@ -11,7 +11,6 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -71,15 +70,15 @@ func (f *serverFlags) load(cmd *cobra.Command) (config.Config, config.Sources, e
 	return c, sources, c.Validate()
 }
 
-// newLogger makes the server's log as configured.
-func newLogger(w io.Writer, c config.Log) *slog.Logger {
-	var level slog.Level
+// newLogger makes the server's log as configured. Its level can be changed.
+func newLogger(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
 	_ = level.UnmarshalText([]byte(c.Level)) // Validate has checked it
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(slog.NewJSONHandler(w, o)), level
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(slog.NewTextHandler(w, o)), level
 }
 
 func newServeCommand() *cobra.Command {
@@ -94,8 +93,10 @@ everything is stored in ./linkstead-data, devices and MQTT clients connect to po
 plain MQTT, TLS or WebSocket, and the admin API listens on loopback.
 
 Settings come from the defaults, then the file, then LINKSTEAD_… variables, then flags;
-"linkstead config" shows the result and where each value came from. SIGHUP reads the
-certificate again without closing a connection.`,
+"linkstead config" shows the result and where each value came from. SIGHUP, or
+"linkstead reload", has the file and the certificate read again without closing a connection.
+SIGTERM drains: what clients have begun is finished and they are told; a second one stops
+at once.`,
 		Example: `  linkstead serve
   linkstead serve --data /var/lib/linkstead --listen :1883 --listen :443
   linkstead serve --config /etc/linkstead.toml --log-format json`,
@@ -104,15 +105,18 @@ certificate again without closing a connection.`,
 			if err != nil {
 				return err
 			}
-			logger := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			logger, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			s, err := server.Start(ctx, cfg, server.Options{Logger: logger, Sources: sources, Version: version()})
+			s, err := server.Start(ctx, cfg, server.Options{
+				Logger: logger, Level: level, Sources: sources, Version: version(),
+				Load: func() (config.Config, config.Sources, error) { return f.load(cmd) },
+			})
 			if err != nil {
 				return startError(err)
 			}
 			announce(logger, s, cfg)
-			return runUntil(ctx, stop, logger, s, time.Duration(cfg.DrainTimeout))
+			return runUntil(ctx, stop, logger, s)
 		},
 	}
 	f.register(cmd)
@@ -144,20 +148,16 @@ func announce(logger *slog.Logger, s *server.Server, cfg config.Config) {
 	}
 }
 
-// runUntil serves until ctx ends, then stops within the given time. A second
+// runUntil serves until ctx ends, then stops within the configured time. A second
 // signal cuts clients off and stops at once.
-func runUntil(ctx context.Context, restore func(), logger *slog.Logger, s *server.Server, within time.Duration) error {
+func runUntil(ctx context.Context, restore func(), logger *slog.Logger, s *server.Server) error {
 	hup := make(chan os.Signal, 1)
 	notifyReload(hup)
 	defer signal.Stop(hup)
 	for {
 		select {
 		case <-hup:
-			if err := s.ReloadCertificate(); err != nil {
-				logger.Error("the certificate was not reloaded; the old one stays", "error", err)
-				continue
-			}
-			logger.Info("the certificate was reloaded")
+			_, _ = s.Reload(ctx, "SIGHUP") // it logs what has changed, or what is wrong
 			continue
 		case <-ctx.Done():
 		}
@@ -166,6 +166,7 @@ func runUntil(ctx context.Context, restore func(), logger *slog.Logger, s *serve
 	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	restore()
+	within := s.DrainTimeout()
 	logger.Info("stopping", "drain_timeout", within)
 	stopping, cancel := context.WithTimeout(again, within)
 	defer cancel()

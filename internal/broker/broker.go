@@ -46,19 +46,21 @@ type Broker struct {
 	handler   Handler
 	log       storage
 	logger    *slog.Logger
-	unknown   Profile // of connections that have not logged in
+	unknown   atomic.Pointer[Profile] // of connections that have not logged in
 
-	loops     []*loop
-	index     *topics.Index[*Session]
-	retained  *topics.Retained[*retained]
-	sessions  *registry
-	readers   *readers
-	lastID    atomic.Uint64
-	started   atomic.Bool
-	draining  atomic.Bool
-	farewell  atomic.Pointer[Farewell]
-	since     time.Time
-	submitted atomic.Int64 // bytes on their way to the disk; see pressure.go
+	loops       []*loop
+	index       *topics.Index[*Session]
+	retained    *topics.Retained[*retained]
+	sessions    *registry
+	readers     *readers
+	lastID      atomic.Uint64
+	started     atomic.Bool
+	draining    atomic.Bool
+	farewell    atomic.Pointer[Farewell]
+	since       time.Time
+	sysInterval atomic.Int64     // ns; see Options
+	sysTimer    *transport.Timer // the first loop's
+	submitted   atomic.Int64     // bytes on their way to the disk; see pressure.go
 
 	tapMu    sync.Mutex
 	taps     []*Tap
@@ -79,17 +81,14 @@ func New(o Options) (*Broker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.OpeningPacket == 0 {
-		o.OpeningPacket = 16 << 10
-	}
 	b := &Broker{
 		options: o, authority: o.Authority, handler: o.Handler, log: o.Log, logger: o.Logger,
-		unknown:  Profile{MaxPacket: o.OpeningPacket, Tolerance: mqtt.TolerateDevices},
 		index:    topics.New[*Session](),
 		retained: topics.NewRetained[*retained](),
 		sessions: newRegistry(),
 		since:    time.Now(),
 	}
+	b.set(Settings{o.OpeningPacket, o.SysInterval})
 	return b, nil
 }
 

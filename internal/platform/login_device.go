@@ -28,7 +28,7 @@ func (p *Platform) loginDevice(r *broker.LoginRequest, done func(*broker.Admissi
 		done(nil, why)
 		return
 	}
-	if p.options.Strict && (r.KeepAlive < 30 || r.KeepAlive > 1200) {
+	if p.settings.Load().Strict && (r.KeepAlive < 30 || r.KeepAlive > 1200) {
 		done(nil, &broker.Refusal{Code: mqtt.ClientIdentifierNotValid, Identity: identity,
 			Cause: fmt.Sprintf("keep-alive is %d s; the cloud takes 30 to 1200 s (setting device.strict)", r.KeepAlive)})
 		return
@@ -104,7 +104,7 @@ func (p *Platform) checkDevice(r *broker.LoginRequest, id alink.ClientID, e *dev
 			Cause: fmt.Sprintf("the device is disabled; enable it: linkstead device enable %s/%s", pk, dn)}
 	}
 	d := newDevice(e, pk, dn, id.Ext(), p.now())
-	return &broker.Admission{Key: d.key, Owner: d.key, Profile: &p.device, Rights: d, Principal: d}, nil
+	return &broker.Admission{Key: d.key, Owner: d.key, Profile: p.Profile(true), Rights: d, Principal: d}, nil
 }
 
 // diagnosesAtOnce bounds the search for a device's mistake, a few hundred HMACs

@@ -27,6 +27,11 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock: time.Now if nil.
 	Now func() time.Time
+	Settings
+}
+
+// Settings are the options that can be changed while the platform runs.
+type Settings struct {
 	// Device and Application are how the two kinds of client are treated.
 	Device, Application broker.Profile
 	// Strict refuses what the cloud refuses: a keep-alive outside 30 to 1200 s.
@@ -38,13 +43,11 @@ type Options struct {
 // Platform serves devices and those who manage them. All methods may be called
 // from any goroutine.
 type Platform struct {
-	options     Options
-	store       *store.Store
-	logger      *slog.Logger
-	now         func() time.Time
-	broker      Broker
-	device      broker.Profile
-	application broker.Profile
+	settings atomic.Pointer[Settings]
+	store    *store.Store
+	logger   *slog.Logger
+	now      func() time.Time
+	broker   Broker
 
 	devices    *otter.Cache[string, *deviceEntry]
 	generation atomic.Uint64 // grows whenever a cached device may have changed
@@ -89,11 +92,8 @@ func New(o Options) *Platform {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.CallTimeout <= 0 {
-		o.CallTimeout = 8 * time.Second
-	}
 	p := &Platform{
-		options: o, store: o.Store, logger: o.Logger, now: o.Now, device: o.Device, application: o.Application,
+		store: o.Store, logger: o.Logger, now: o.Now,
 		devices:  otter.Must(&otter.Options[string, *deviceEntry]{MaximumSize: cachedDevices}),
 		products: make(map[string]*product),
 		present:  make(map[string]int),
@@ -101,6 +101,7 @@ func New(o Options) *Platform {
 		verify:   make(chan func(), passwordsWaiting),
 		records:  make(chan func(), lookups),
 	}
+	p.Set(o.Settings)
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.calls.init(o.Now())
 	p.figures.init()
@@ -129,12 +130,21 @@ func (p *Platform) work(jobs <-chan func()) {
 // Bind tells the platform which broker it serves.
 func (p *Platform) Bind(b Broker) { p.broker = b }
 
+// Set changes the settings. Profiles handed out before stay as they were: the
+// broker has to ask for them again.
+func (p *Platform) Set(s Settings) {
+	if s.CallTimeout <= 0 {
+		s.CallTimeout = 8 * time.Second
+	}
+	p.settings.Store(&s)
+}
+
 // Profile is how devices, or applications, are treated.
 func (p *Platform) Profile(device bool) *broker.Profile {
 	if device {
-		return &p.device
+		return &p.settings.Load().Device
 	}
-	return &p.application
+	return &p.settings.Load().Application
 }
 
 // Close ends what the platform does by itself. Calls that wait for a device

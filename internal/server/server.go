@@ -14,6 +14,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/linkstead/linkstead/internal/admin"
@@ -32,6 +33,10 @@ type Options struct {
 	// Sources tell where each value of the configuration came from, for the
 	// admin API; may be nil.
 	Sources config.Sources
+	// Load reads the configuration again; nil if it cannot be reloaded.
+	Load func() (config.Config, config.Sources, error)
+	// Level is the level of Logger, to be changed by a reload; may be nil.
+	Level *slog.LevelVar
 	// Version is shown by the admin API.
 	Version string
 }
@@ -41,7 +46,11 @@ type Server struct {
 	Platform *platform.Platform
 	Broker   *broker.Broker
 
+	options     Options
+	reloading   sync.Mutex // guards config and sources, and is held during a reload
 	config      config.Config
+	sources     config.Sources
+	scraper     atomic.Pointer[string] // the token for /metrics, "" for none
 	logger      *slog.Logger
 	store       *store.Store
 	log         *queue.Log
@@ -66,7 +75,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s = &Server{config: cfg, logger: o.Logger, stopped: make(chan struct{})}
+	s = &Server{options: o, config: cfg, sources: o.Sources, logger: o.Logger, stopped: make(chan struct{})}
 	begun := s // what is returned is nil by the time of the cleaning up
 	defer func() {
 		if err != nil {
@@ -99,8 +108,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	s.Platform = platform.New(platform.Options{
-		Store: s.store, Logger: o.Logger, Device: deviceProfile(cfg), Application: applicationProfile(cfg),
-		Strict: cfg.Device.Strict, CallTimeout: time.Duration(cfg.Device.CallTimeout),
+		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg),
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
@@ -113,9 +121,9 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err != nil {
 		return nil, err
 	}
-	s.Broker.SetFarewell(s.farewell())
+	s.Broker.SetFarewell(farewell(&cfg))
 	s.Platform.Bind(s.Broker)
-	s.certificate, err = certificate(cfg)
+	s.certificate, err = transport.LoadOrCreate(certificateOptions(&cfg))
 	if err != nil {
 		return nil, err
 	}
@@ -201,10 +209,11 @@ func (s *Server) serveAdmin(o Options) error {
 		return err
 	}
 	s.token, s.newToken = token, created
-	metricsToken, err := s.metricsToken()
+	scraper, err := metricsToken(&s.config)
 	if err != nil {
 		return err
 	}
+	s.scraper.Store(&scraper)
 	ln, err := net.Listen("tcp", s.config.Admin)
 	if err != nil {
 		return fmt.Errorf("the admin API cannot listen on %s: %w; choose another address with --admin", s.config.Admin, err)
@@ -212,9 +221,9 @@ func (s *Server) serveAdmin(o Options) error {
 	s.adminAddr = ln.Addr()
 	handler := admin.New(admin.Options{
 		Platform: s.Platform, Broker: s.Broker, Token: token, Logger: o.Logger, Address: ln.Addr().String(), Remote: s.config.AdminRemote,
-		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile(), Config: s.config.Entries(o.Sources),
+		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile(), Config: s.entries, Reload: s.reloader(),
 		QueueMetrics: s.log.Metrics, TransportStats: s.transport.Stats,
-		MetricsToken: metricsToken, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
+		MetricsToken: func() string { return *s.scraper.Load() }, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
 	})
 	s.adminServer = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -256,7 +265,3 @@ func (s *Server) CAFingerprint() string { return s.certificate.CAFingerprint() }
 
 // NewCA reports whether the authority was made by this start.
 func (s *Server) NewCA() bool { return s.certificate.Created() }
-
-// ReloadCertificate reads the certificate files again. Connections stay; a file
-// that cannot be used is reported and the old certificate is kept.
-func (s *Server) ReloadCertificate() error { return s.certificate.Reload() }

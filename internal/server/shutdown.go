@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/config"
 )
 
 const (
@@ -72,9 +73,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 }
 
 // farewell says what clients are told at the end.
-func (s *Server) farewell() broker.Farewell {
+func farewell(cfg *config.Config) broker.Farewell {
 	return broker.Farewell{
-		Server: s.config.DrainServer, Moved: s.config.DrainMoved,
-		Patience: min(drainPatience, time.Duration(s.config.DrainTimeout)/4),
+		Server: cfg.DrainServer, Moved: cfg.DrainMoved,
+		Patience: min(drainPatience, time.Duration(cfg.DrainTimeout)/4),
 	}
 }

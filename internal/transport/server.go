@@ -14,6 +14,7 @@ type Server struct {
 	loops     []*Loop
 	listeners []*listener
 
+	limits   atomic.Pointer[Limits]
 	ids      atomic.Uint64
 	turn     atomic.Uint32 // where the search for the emptiest loop begins
 	accepted atomic.Uint64
@@ -45,6 +46,7 @@ func Listen(o Options) (*Server, error) {
 		handshakes: make(chan struct{}, o.HandshakeWorkers),
 		empty:      make(chan struct{}),
 	}
+	s.limits.Store(o.limits())
 	for _, a := range o.Listeners {
 		ln, err := openListener(a, o.Portable)
 		if err != nil {
@@ -126,7 +128,7 @@ func (s *Server) admit() bool {
 		s.left()
 		return false
 	}
-	if limit := s.options.MaxConnections; total > int64(limit) && limit > 0 {
+	if limit := s.limits.Load().MaxConnections; total > int64(limit) && limit > 0 {
 		s.left()
 		s.refused(nil, nil, RefusedFull, errFull)
 		return false
@@ -144,7 +146,7 @@ func (s *Server) welcome(c *Conn) {
 	c.id = s.ids.Add(1)
 	c.slot = -1
 	c.wheelSlot = -1
-	c.limit = uint32(s.options.OpeningBytes)
+	c.limit = uint32(s.limits.Load().OpeningBytes)
 	if c.peer != nil {
 		c.peer.loop.Store(l)
 	}
