@@ -36,7 +36,7 @@ func (f *serverFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.file, "config", "", "configuration `file` (TOML); also LINKSTEAD_CONFIG")
 	flags.StringVar(&f.data, "data", d.Data, "`directory` that holds everything the server stores")
-	flags.StringArrayVar(&f.listen, "listen", d.Listen, "`address` for devices and MQTT clients: plain, TLS and WebSocket (repeatable)")
+	flags.StringArrayVar(&f.listen, "listen", d.Listen, "`address` for devices and MQTT clients: plain, TLS and WebSocket, or only one of them as in tls://:8883 (repeatable)")
 	flags.StringVar(&f.admin, "admin", d.Admin, "`address` of the admin API")
 	flags.StringVar(&f.durability, "durability", d.Durability, "what an acknowledgement means: disk, os or memory")
 	flags.StringVar(&f.logLevel, "log-level", d.Log.Level, "debug, info, warn or error")

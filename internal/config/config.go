@@ -22,8 +22,9 @@ type Config struct {
 	// KeyFile holds the master key that device secrets are encrypted under; empty
 	// means master.key in Data. Keep a copy of it apart from backups of Data.
 	KeyFile string `toml:"key_file" env:"KEY_FILE"`
-	// Listen are the addresses for devices and MQTT clients. Each takes plain
-	// MQTT, TLS and WebSocket, told apart by the first byte.
+	// Listen are the addresses for devices and MQTT clients, see Listener. Each takes
+	// plain MQTT, TLS and WebSocket, told apart by the first byte, unless it says what
+	// it takes.
 	Listen []string `toml:"listen" env:"LISTEN"`
 	// Admin is the address of the admin API. Anything but a loopback address has
 	// to be allowed with admin_remote.
@@ -206,9 +207,11 @@ func (c *Config) Validate() error {
 	check(c.Data != "", "data", "must name a directory")
 	check(len(c.Listen) > 0, "listen", "must name at least one address, such as \":1883\"")
 	for _, a := range c.Listen {
-		_, _, err := net.SplitHostPort(a)
-		check(err == nil || strings.HasPrefix(a, "unix:"), "listen", fmt.Sprintf("%q is not host:port or unix:path", a))
+		if _, err := ParseListener(a); err != nil {
+			check(false, "listen", err.Error())
+		}
 	}
+	check(len(c.Listen) <= 100, "listen", "has more than 100 entries")
 	host, _, err := net.SplitHostPort(c.Admin)
 	check(err == nil, "admin", fmt.Sprintf("%q is not host:port", c.Admin))
 	if err == nil && !c.AdminRemote {

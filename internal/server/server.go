@@ -12,7 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -127,9 +126,13 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err != nil {
 		return nil, err
 	}
+	doors, err := listeners(&cfg)
+	if err != nil {
+		return nil, err
+	}
 	makeRoom(cfg.Loops)
 	s.transport, err = transport.Listen(transport.Options{
-		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: listeners(cfg), TLS: s.certificate.Config,
+		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: doors, TLS: s.certificate.Config,
 		WebSocket: true, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
 	})
@@ -187,18 +190,6 @@ func applicationProfile(cfg config.Config) broker.Profile {
 	p.MessageExpiry = time.Duration(cfg.Limits.MessageExpiry)
 	p.SessionExpiry = time.Duration(cfg.Limits.SessionExpiry)
 	return p
-}
-
-func listeners(cfg config.Config) []transport.Listener {
-	var out []transport.Listener
-	for _, a := range cfg.Listen {
-		if path, ok := strings.CutPrefix(a, "unix:"); ok {
-			out = append(out, transport.Listener{Network: "unix", Address: path})
-			continue
-		}
-		out = append(out, transport.Listener{Network: "tcp", Address: a})
-	}
-	return out
 }
 
 // serveAdmin starts the admin API and writes where it is for the command line.

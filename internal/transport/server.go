@@ -3,7 +3,9 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 )
@@ -47,12 +49,16 @@ func Listen(o Options) (*Server, error) {
 		empty:      make(chan struct{}),
 	}
 	s.limits.Store(o.limits())
-	for _, a := range o.Listeners {
+	if len(o.Listeners) > maxListeners {
+		return nil, fmt.Errorf("transport: %d listeners; at most %d are possible", len(o.Listeners), maxListeners)
+	}
+	for i, a := range o.Listeners {
 		ln, err := openListener(a, o.Portable)
 		if err != nil {
 			s.closeListeners()
 			return nil, err
 		}
+		ln.Listener, ln.index = a, uint8(i)
 		s.listeners = append(s.listeners, ln)
 	}
 	for i := range o.Loops {
@@ -119,7 +125,7 @@ func (s *Server) emptiest() *Loop {
 
 // admit decides about a socket that was just accepted, and reports whether it
 // is welcome. Any goroutine.
-func (s *Server) admit() bool {
+func (s *Server) admit(ln *listener, peer netip.AddrPort) bool {
 	s.accepted.Add(1)
 	// Counted first: either Shutdown sees the socket and waits for it, or we
 	// see that it has begun.
@@ -133,13 +139,22 @@ func (s *Server) admit() bool {
 		s.refused(nil, nil, RefusedFull, errFull)
 		return false
 	}
+	if ln.proxied() && !ln.trusts(peer) {
+		s.left()
+		s.refused(nil, &Conn{remote: peer}, RefusedProxy, errStranger)
+		return false
+	}
 	return true
 }
 
 var errFull = errors.New("the server has as many connections as it is allowed; raise the limit of connections")
 
 // welcome gives an admitted connection its loop.
-func (s *Server) welcome(c *Conn) {
+func (s *Server) welcome(c *Conn, ln *listener) {
+	c.door = ln.index
+	if !ln.proxied() {
+		c.phase = phaseSniff
+	}
 	l := s.emptiest()
 	l.count.Add(1)
 	c.loop = l
