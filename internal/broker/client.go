@@ -84,7 +84,7 @@ var (
 // Opened is called by the transport for a connection that speaks MQTT.
 func (b *Broker) Opened(tc *transport.Conn) {
 	l := b.loops[tc.Loop().Index()]
-	c := &client{conn: tc, loop: l, profile: &b.unknown}
+	c := &client{conn: tc, loop: l, profile: b.unknown.Load()}
 	tc.Attachment = c
 	l.link(c)
 }

@@ -47,6 +47,10 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 			Cause: "extended authentication is not offered; log in with user name and password"})
 		return false
 	}
+	if l.draining {
+		l.refuse(c, r, &Refusal{Code: mqtt.ServerUnavailable, Identity: r.ClientID, Cause: errShutdown.Error()})
+		return false
+	}
 	c.phase = authenticating
 	a := &answer{client: c, request: r, onLoop: true}
 	l.b.authority.Login(r, a.decide)

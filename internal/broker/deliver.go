@@ -245,6 +245,9 @@ func (l *loop) pump(s *Session) {
 			}
 			return
 		}
+		if durable && l.draining && it.seq > s.sent {
+			return // it is on disk and waits for the next start
+		}
 		if durable && it.seq > s.committed || !s.out.Ready(it.seq) || c.full(s.profile.MaxOutput) {
 			return
 		}

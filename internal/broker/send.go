@@ -192,7 +192,7 @@ func (b *Broker) Session(key string, answer func(*SessionInfo)) {
 			info.Subscriptions = append(info.Subscriptions, sub.filter)
 		}
 		if c := s.client; c != nil {
-			info.Online, info.ClientID, info.Remote = true, c.clientID, c.conn.RemoteAddr().String()
+			info.Online, info.ClientID, info.Remote = true, c.clientID, transport.PeerName(c.conn.RemoteAddr())
 			info.Transport, info.Version = c.conn.Kind().String(), c.version.String()
 			info.KeepAlive, info.Clean, info.Since = c.keepAlive, c.clean, time.UnixMilli(c.sinceMS)
 		}

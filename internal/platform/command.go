@@ -264,7 +264,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	}
 	timeout := o.Timeout
 	if timeout <= 0 {
-		timeout = p.options.CallTimeout
+		timeout = p.settings.Load().CallTimeout
 	}
 	time.AfterFunc(timeout, func() {
 		if p.calls.forget(at, w) {

@@ -8,6 +8,7 @@ import (
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/store"
+	"github.com/linkstead/linkstead/internal/transport"
 )
 
 // deviceEntry is what a login needs of a device, in memory.
@@ -95,7 +96,7 @@ func (p *Platform) Connected(c broker.Connection) {
 		if d.entry.revoked.Load() { // changed while it was logging in; whoever changed it did not see the connection
 			p.broker.Disconnect(d.key)
 		}
-		p.store.SetOnline(d.id, p.now(), c.Remote.String())
+		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
 		p.greetings.add(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
@@ -122,7 +123,7 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 		p.presentMu.Lock()
 		delete(p.present, d.key)
 		p.presentMu.Unlock()
-		p.store.SetOffline(d.id, p.now(), c.Remote.String())
+		p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
 		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
 		return
 	}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/transport"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -16,7 +17,7 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 	answer := func(a *broker.Admission, why *broker.Refusal) {
 		if why != nil {
 			p.refusals.add(Refusal{
-				AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: r.Remote.String(),
+				AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: transport.PeerName(r.Remote),
 				Transport: r.Kind.String(), Code: why.Code.String(), Cause: why.Cause,
 			})
 		}

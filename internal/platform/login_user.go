@@ -178,7 +178,7 @@ func (p *Platform) user(ctx context.Context, name string) (*user, error) {
 
 func (p *Platform) admitUser(r *broker.LoginRequest, u *user) *broker.Admission {
 	id := r.ClientID
-	a := &broker.Admission{Owner: "u:" + u.name, Profile: &p.application, Rights: u, Principal: u}
+	a := &broker.Admission{Owner: "u:" + u.name, Profile: p.Profile(false), Rights: u, Principal: u}
 	if id == "" {
 		id = broker.AssignClientID()
 		a.ClientID = id

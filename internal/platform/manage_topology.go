@@ -91,7 +91,7 @@ func (p *Platform) AddTopology(ctx context.Context, who, pk, dn string, subs []D
 		ids, names = append(ids, d.ID), append(names, deviceID{s.ProductKey, s.DeviceName})
 	}
 	if code := p.addTopology(g.ID, names, ids); code != alink.CodeSuccess {
-		return topologyError(code, p.options.SubDevices)
+		return topologyError(code, p.settings.Load().SubDevices)
 	}
 	p.topoChange(DeviceKey(pk, dn), pk, dn, 0, names)
 	p.audit(ctx, who, "topology.add", pk+"/"+dn, fmt.Sprintf("%d sub-devices", len(subs)))

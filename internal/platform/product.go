@@ -249,6 +249,12 @@ func (p *Platform) audit(ctx context.Context, who, action, object, detail string
 	}
 }
 
+// AuditReload notes that somebody has the server read its configuration again; an
+// error means that it must not.
+func (p *Platform) AuditReload(ctx context.Context, who, changes string) error {
+	return p.auditFirst(ctx, who, "reload", "configuration", changes)
+}
+
 // auditFirst is audit for what must not happen unless it is written down: an
 // error means that nothing was done.
 func (p *Platform) auditFirst(ctx context.Context, who, action, object, detail string) error {
