@@ -17,6 +17,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/config"
@@ -35,6 +37,15 @@ type Options struct {
 	Sources config.Sources
 	// Version is shown by the admin API.
 	Version string
+	// Disk is what the stores lie on: the operating system's file system. Tests
+	// put one beneath them that loses its power or fails.
+	Disk Disk
+}
+
+// Disk is what the stores lie on; the zero value is the operating system's.
+type Disk struct {
+	Messages vfs.FS // see queue.Options.FS
+	Records  string // see store.Options.VFS
 }
 
 // Server is a running linkstead.
@@ -88,13 +99,14 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.newKey = created
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: filepath.Join(cfg.Data, "records"), MasterKey: key, Durability: store.Durability(cfg.Durability),
-		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger,
+		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger, VFS: o.Disk.Records,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.log, err = queue.Open(queue.Options{
 		Dir: filepath.Join(cfg.Data, "messages"), Durability: durability(cfg.Durability), Logger: o.Logger,
+		FS: o.Disk.Messages,
 	})
 	if err != nil {
 		return nil, err

@@ -83,6 +83,9 @@ type Options struct {
 	Now func() time.Time
 	// Logger gets what an operator should know: slog.Default.
 	Logger *slog.Logger
+	// VFS is the name of SQLite's way to the disk: its own for this system. Tests
+	// name one that fails.
+	VFS string
 }
 
 func (o *Options) setDefaults() error {
@@ -233,6 +236,9 @@ func makePrivate(path string) error {
 func (s *Store) connect(ctx context.Context, path string) error {
 	dsn := func(pragmas ...string) string {
 		q := url.Values{"_pragma": append(pragmas, "busy_timeout(10000)", "foreign_keys(1)", "temp_store(memory)")}
+		if s.opts.VFS != "" {
+			q.Set("vfs", s.opts.VFS)
+		}
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 	}
 	wdb, err := sql.Open("sqlite", dsn("journal_mode(wal)", "synchronous("+s.opts.Durability.synchronous()+")",
