@@ -90,6 +90,9 @@ type Log struct {
 	engine  *engine // nil while the store is being reopened
 	downErr error   // why, while engine is nil
 
+	ties       ties         // the committer's own
+	unreported []reportable // the committer's own: what waits for ties, in order
+
 	wake    chan struct{} // tells the committer that waiting or closing changed
 	stop    chan struct{} // closed by Close, ends reopening
 	work    sync.WaitGroup
@@ -111,7 +114,7 @@ func Open(o Options) (*Log, error) {
 		return nil, errors.New("queue: no folder given for the message store: set Options.Dir")
 	}
 	o = o.withDefaults()
-	if err := o.FS.MkdirAll(o.Dir, 0o700); err != nil {
+	if err := makeFolder(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("queue: the folder %s for the message store cannot be created: %w", o.Dir, err)
 	}
 	lock, err := o.FS.Lock(filepath.Join(o.Dir, "LOCK"))

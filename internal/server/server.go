@@ -85,7 +85,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 			_ = begun.shutdown(context.Background())
 		}
 	}()
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := store.MakeDir(cfg.Data); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}
 	keyFile := cfg.KeyFile

@@ -181,7 +181,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 			s.closeFiles()
 		}
 	}()
-	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+	if err := MakeDir(opts.Dir); err != nil {
 		return nil, wrap(op, opts.Dir, err)
 	}
 	if s.lock, err = lockFile(filepath.Join(opts.Dir, lockName)); err != nil {
@@ -210,6 +210,32 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	s.queue = newQueue(opts.MaxBacklog)
 	go s.runWriter()
 	return s, nil
+}
+
+// MakeDir makes a directory with mode 0700, and those above it that are missing,
+// and makes their names durable: a synced file in a directory that a power cut
+// has taken away is lost as well.
+func MakeDir(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for at := dir; filepath.Dir(at) != at; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil {
+			break
+		}
+		missing = append(missing, at)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, at := range missing {
+		if err := syncDir(filepath.Dir(at)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // makePrivate makes sure the database file exists with mode 0600 before SQLite
