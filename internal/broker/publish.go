@@ -100,9 +100,11 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	if c.lastDecision == System || p.QoS == 2 && c.session.durable.Load() {
 		pub.x = l.newExchange(c)
 	}
+	from := 0
 	if p.QoS == 2 && c.session.durable.Load() {
 		cm := l.pending()
 		l.identify(c.session)
+		from, pub.exact = cm.batch.Bytes(), true
 		cm.batch.PutReceived(c.session.id, p.PacketID)
 		pub.x.hold()
 		cm.exchanges = append(cm.exchanges, pub.x)
@@ -111,6 +113,9 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.retain(pub)
 	}
 	l.route(pub, r)
+	if pub.tie != nil {
+		l.pending().batch.Tie(pub.tie, from)
+	}
 	if c.lastDecision == System {
 		x := pub.x
 		x.Key, x.Principal, x.ClientID = c.session.key, c.principal, c.clientID

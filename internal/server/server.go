@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/cockroachdb/pebble/v2/vfs"
+
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/config"
@@ -38,6 +40,15 @@ type Options struct {
 	Level *slog.LevelVar
 	// Version is shown by the admin API.
 	Version string
+	// Disk is what the stores lie on: the operating system's file system. Tests
+	// put one beneath them that loses its power or fails.
+	Disk Disk
+}
+
+// Disk is what the stores lie on; the zero value is the operating system's.
+type Disk struct {
+	Messages vfs.FS // see queue.Options.FS
+	Records  string // see store.Options.VFS
 }
 
 // Server is a running linkstead.
@@ -81,7 +92,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 			_ = begun.shutdown(context.Background())
 		}
 	}()
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := store.MakeDir(cfg.Data); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}
 	keyFile := cfg.KeyFile
@@ -95,13 +106,14 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.newKey = created
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: filepath.Join(cfg.Data, "records"), MasterKey: key, Durability: store.Durability(cfg.Durability),
-		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger,
+		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger, VFS: o.Disk.Records,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.log, err = queue.Open(queue.Options{
 		Dir: filepath.Join(cfg.Data, "messages"), Durability: durability(cfg.Durability), Logger: o.Logger,
+		FS: o.Disk.Messages,
 	})
 	if err != nil {
 		return nil, err
