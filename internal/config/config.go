@@ -42,6 +42,7 @@ type Config struct {
 	Device  Device  `toml:"device" envPrefix:"DEVICE_"`
 	History History `toml:"history" envPrefix:"HISTORY_"`
 	Observe Observe `toml:"observe" envPrefix:"OBSERVE_"`
+	Auth    Auth    `toml:"auth" envPrefix:"AUTH_"`
 	Shared  Shared  `toml:"shared" envPrefix:"SHARED_"`
 }
 
@@ -108,6 +109,14 @@ type Device struct {
 	Pace Duration `toml:"pace" env:"PACE"`
 	// Settle is how long after login the first unasked message is sent.
 	Settle Duration `toml:"settle" env:"SETTLE"`
+}
+
+// Auth configures how applications log in.
+type Auth struct {
+	// SCRAM offers 5.0 clients the extended authentication SCRAM-SHA-256. A verifier
+	// for it is kept with each password that is set while it is on; a thief of the
+	// database can try passwords on a verifier faster than on what is kept otherwise.
+	SCRAM bool `toml:"scram" env:"SCRAM"`
 }
 
 // History configures what is kept of devices' data.

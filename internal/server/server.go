@@ -101,7 +101,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	s.Platform = platform.New(platform.Options{
 		Store: s.store, Logger: o.Logger, Device: deviceProfile(cfg), Application: applicationProfile(cfg),
-		Strict: cfg.Device.Strict, CallTimeout: time.Duration(cfg.Device.CallTimeout),
+		Strict: cfg.Device.Strict, SCRAM: cfg.Auth.SCRAM, CallTimeout: time.Duration(cfg.Device.CallTimeout),
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
