@@ -20,7 +20,7 @@ func newDeviceCommand() *cobra.Command {
 		Example: "  linkstead device create a1ji0qFv6Jf/STC15\n  linkstead device list a1ji0qFv6Jf\n  linkstead device import devices.csv",
 	}), t)
 	cmd.AddCommand(newDeviceCreateCommand(t), newDeviceListCommand(t), newDeviceShowCommand(t), newDeviceImportCommand(t),
-		newDeviceEnabledCommand(t, true), newDeviceEnabledCommand(t, false), newDeviceDeleteCommand(t), newDeviceSecretCommand(t))
+		newDeviceEnabledCommand(t, true), newDeviceEnabledCommand(t, false), newDeviceDeleteCommand(t), newDeviceSecretCommand(t), newDeviceLogCommand(t), newDeviceAccountCommand(t))
 	return cmd
 }
 

@@ -75,6 +75,7 @@ var (
 	errStorage     = errors.New("the server could not store a message; the client may send it again")
 	errTooSmall    = errors.New("the client's Maximum Packet Size is too small for a CONNACK")
 	errRefused     = errors.New("the login was refused")
+	errAnswer      = errors.New("the answer to so many filters is larger than the client takes; it can send fewer in a packet")
 	errConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
 )
 
@@ -191,7 +192,7 @@ func (l *loop) receive(c *client, f mqtt.Frame) error {
 }
 
 // onDisconnect ends the connection on the client's wish: the will is discarded
-// [MQTT-3.14.4-3], except with 5.0 reason 0x04.
+// [MQTT-3.14.4-3], but not with a 5.0 reason other than 0x00.
 func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
 	var p mqtt.Disconnect
 	if err := p.Decode(f, c.version); err != nil {
@@ -206,7 +207,7 @@ func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
 			s.expirySeconds = c.profile.capExpiry(expiry)
 		}
 	}
-	if p.Code != mqtt.DisconnectWithWill {
+	if p.Code == mqtt.NormalDisconnection {
 		c.will = nil
 	}
 	c.close(errDisconnect, mqtt.Success)
@@ -355,6 +356,9 @@ func (c *client) answer(a session.Ack) {
 				a.Codes[i] = mqtt.UnspecifiedError
 			}
 		}
+		if c.tooLong(&a) {
+			return
+		}
 		var reason mqtt.Properties
 		if a.Reason != "" {
 			reason = c.reason(a.Reason)
@@ -373,6 +377,9 @@ func (c *client) answer(a session.Ack) {
 				a.Codes[i] = mqtt.UnspecifiedError
 			}
 		}
+		if c.tooLong(&a) {
+			return
+		}
 		p := mqtt.Unsuback{PacketID: a.ID, Codes: a.Codes}
 		c.end(p.Append(c.begin(), c.version))
 	default:
@@ -382,6 +389,20 @@ func (c *client) answer(a session.Ack) {
 		}
 		c.sendAck(a.Type, a.ID, a.Code)
 	}
+}
+
+// tooLong closes a 5.0 client that asked about so many filters at once that it
+// does not take the answer [MQTT-3.1.2-24]. It can ask in smaller packets.
+func (c *client) tooLong(a *session.Ack) bool {
+	if c.five == nil || c.five.maxPacket == 0 {
+		return false
+	}
+	rest := 3 + len(a.Codes) // identifier, no properties, codes
+	if 1+varintSize(rest)+rest <= int(c.five.maxPacket) {
+		return false
+	}
+	c.close(errAnswer, mqtt.PacketTooLarge)
+	return true
 }
 
 // after runs f on the client's loop once d has passed, unless it is closed then.

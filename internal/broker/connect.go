@@ -100,16 +100,17 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 		l.refuseMalformed(c, f, err)
 		return false
 	}
-	if low, high := ad.Profile.MinKeepAlive, ad.Profile.MaxKeepAlive; c.version == mqtt.V5 {
-		c.keepAlive = ad.Profile.serverKeepAlive(p.KeepAlive)
-	} else if p.KeepAlive < low || high > 0 && p.KeepAlive > high {
+	if why := ad.Profile.unmet(&p); why != nil {
 		if created {
 			l.b.sessions.remove(s)
 			s.gone = true
 		}
-		l.refuse(c, nil, &Refusal{Code: mqtt.ClientIdentifierNotValid, Identity: ad.Owner,
-			Cause: fmt.Sprintf("keep-alive is %d s; from %d to %d s is allowed", p.KeepAlive, low, high)})
+		why.Identity = ad.Owner
+		l.refuse(c, nil, why)
 		return false
+	}
+	if c.version == mqtt.V5 {
+		c.keepAlive = ad.Profile.serverKeepAlive(p.KeepAlive)
 	}
 	if s.owner != ad.Owner {
 		l.refuse(c, nil, &Refusal{Code: mqtt.NotAuthorized, Identity: ad.Owner,

@@ -16,7 +16,12 @@ import (
 //	SUBSCRIBE 1 a/b:1 c/#:0,nl,rap,rh2 {sub-id=7}
 //	PUBACK 5 87          (identifier, then the code in hex if it is not 00)
 //	CONNACK 00 00        (flags, code)
+//	AUTH 18 {auth-method=m auth-data=d}
 //	hex 10 0C …          (bytes)
+//
+// In what a client sends, \x00 stands for a byte. A CONNECT logs in as app with a
+// password unless it says user=NAME, anonymous, or password=TEXT; flags=C3 makes
+// its connect flags say something else than the rest of it, level=6 its version.
 
 var propertyNames = []struct {
 	name string
@@ -46,11 +51,13 @@ var propertyNames = []struct {
 	{"shared-available", mqtt.PropSharedSubscriptionAvailable, 'b'},
 	{"max-packet", mqtt.PropMaximumPacketSize, '4'},
 	{"assigned", mqtt.PropAssignedClientIdentifier, 's'},
+	{"wildcard-available", mqtt.PropWildcardSubscriptionAvailable, 'b'},
+	{"sub-id-available", mqtt.PropSubscriptionIdentifierAvailable, 'b'},
 }
 
 func parseProperties(text string) (p mqtt.Properties, err error) {
 	for _, field := range strings.Fields(text) {
-		name, value, _ := strings.Cut(field, "=")
+		name, value, _ := strings.Cut(bytesOf(field), "=")
 		if key, ok := strings.CutPrefix(name, "user."); ok {
 			p = mqtt.AppendUserProperty(p, key, value)
 			continue
@@ -132,6 +139,21 @@ func words(s string) (out []string) {
 	return out
 }
 
+// bytesOf replaces \xNN by the byte.
+func bytesOf(s string) string {
+	for {
+		at := strings.Index(s, `\x`)
+		if at < 0 || at+4 > len(s) {
+			return s
+		}
+		b, err := strconv.ParseUint(s[at+2:at+4], 16, 8)
+		if err != nil {
+			panic(err)
+		}
+		s = s[:at] + string([]byte{byte(b)}) + s[at+4:]
+	}
+}
+
 func number(s string) uint16 {
 	n, err := strconv.ParseUint(s, 10, 16)
 	if err != nil {
@@ -151,16 +173,34 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 		text = text[:at]
 	}
 	w := words(text)
+	for i := range w {
+		w[i] = bytesOf(w[i])
+	}
 	kind, args := w[0], w[1:]
 	switch kind {
 	case "hex":
-		return mqtt.ParseHex(strings.Join(args, " "))
+		b, err := mqtt.ParseHex(strings.Join(args, " "))
+		if len(b) > 8 && mqtt.Type(b[0]>>4) == mqtt.CONNECT && b[8] == byte(mqtt.V5) {
+			*v = mqtt.V5
+		}
+		return b, err
 	case "CONNECT":
 		p := mqtt.Connect{Version: mqtt.V311, HasUsername: true, Username: []byte("app"), HasPassword: true, Password: []byte("secret"),
 			Properties: properties}
+		flags, level := int64(-1), uint16(0)
 		for _, a := range args {
 			name, value, _ := strings.Cut(a, "=")
 			switch name {
+			case "anonymous":
+				p.HasUsername, p.HasPassword = false, false
+			case "password":
+				p.HasPassword, p.Password = true, []byte(value)
+			case "flags":
+				if flags, err = strconv.ParseInt(value, 16, 16); err != nil {
+					return nil, err
+				}
+			case "level":
+				level = number(value)
 			case "client":
 				p.ClientID = []byte(value)
 			case "user":
@@ -181,12 +221,27 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 				p.Will.Properties = mqtt.AppendUint32Property(p.Will.Properties, mqtt.PropMessageExpiryInterval, uint32(number(value)))
 			case "will-delay":
 				p.Will.Properties = mqtt.AppendUint32Property(p.Will.Properties, mqtt.PropWillDelayInterval, uint32(number(value)))
+			case "will-user":
+				key, value, _ := strings.Cut(value, ":")
+				p.Will.Properties = mqtt.AppendUserProperty(p.Will.Properties, key, value)
 			default:
 				return nil, fmt.Errorf("CONNECT has no field %q", a)
 			}
 		}
 		*v = p.Version
-		return p.Append(nil), nil
+		b := p.Append(nil)
+		at := 1 // the length before the protocol name
+		for b[at] >= 0x80 {
+			at++
+		}
+		at += 1 + 2 + len("MQTT")
+		if level != 0 {
+			b[at] = byte(level)
+		}
+		if flags >= 0 {
+			b[at+1] = byte(flags)
+		}
+		return b, nil
 	case "PUBLISH":
 		p := mqtt.Publish{Topic: []byte(args[0]), Properties: properties}
 		if args[0] == "-" { // none: an alias stands for it
@@ -243,7 +298,7 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 		}
 		return p.Append(nil, *v), nil
 	case "UNSUBSCRIBE":
-		p := mqtt.Unsubscribe{PacketID: number(args[0])}
+		p := mqtt.Unsubscribe{PacketID: number(args[0]), Properties: properties}
 		for _, a := range args[1:] {
 			p.Filters = append(p.Filters, []byte(a))
 		}
@@ -267,6 +322,14 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 			p.Code = mqtt.ReasonCode(code)
 		}
 		return p.Append(nil, *v), nil
+	case "AUTH":
+		p := mqtt.Auth{Properties: properties}
+		code, err := strconv.ParseUint(args[0], 16, 8)
+		if err != nil {
+			return nil, err
+		}
+		p.Code = mqtt.ReasonCode(code)
+		return p.Append(nil), nil
 	}
 	return nil, fmt.Errorf("no packet is called %q", kind)
 }
@@ -333,7 +396,7 @@ func describeFully(f mqtt.Frame, v mqtt.Version, told bool) string {
 		if p.Code != 0 {
 			s += fmt.Sprintf(" %02x", byte(p.Code))
 		}
-		return s
+		return s + formatProperties(p.Properties)
 	case mqtt.SUBACK:
 		var p mqtt.Suback
 		if err := p.Decode(f, v, mqtt.TolerateZeroPacketID); err != nil {
@@ -360,6 +423,12 @@ func describeFully(f mqtt.Frame, v mqtt.Version, told bool) string {
 			return broken(err)
 		}
 		return fmt.Sprintf("DISCONNECT %02x%s", byte(p.Code), properties(p.Properties))
+	case mqtt.AUTH:
+		var p mqtt.Auth
+		if err := p.Decode(f); err != nil {
+			return broken(err)
+		}
+		return fmt.Sprintf("AUTH %02x", byte(p.Code)) + properties(p.Properties)
 	}
 	return "hex " + mqtt.FormatHex(f.Raw)
 }

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/linkstead/linkstead/mqtt"
@@ -96,6 +97,28 @@ func ApplicationProfile() Profile {
 		MessageExpiry:    7 * 24 * time.Hour,
 		SessionExpiry:    30 * 24 * time.Hour,
 	}
+}
+
+// unmet says what a CONNECT asks for that its client cannot have; nil for
+// nothing. A 5.0 client is given another keep-alive in place of a refusal, but
+// its will is held against what CONNACK announces [MQTT-3.2.2-12]
+// [MQTT-3.2.2-13]; before 5.0 a device's will is parsed and discarded
+// (spec/connect.md §5).
+func (p *Profile) unmet(connect *mqtt.Connect) *Refusal {
+	low, high, keep := p.MinKeepAlive, p.MaxKeepAlive, connect.KeepAlive
+	switch {
+	case connect.Version != mqtt.V5:
+		if keep < low || high > 0 && keep > high {
+			return &Refusal{Code: mqtt.ClientIdentifierNotValid,
+				Cause: fmt.Sprintf("keep-alive is %d s; from %d to %d s is allowed", keep, low, high)}
+		}
+	case connect.HasWill && connect.Will.QoS > p.MaxQoS:
+		return &Refusal{Code: mqtt.QoSNotSupported,
+			Cause: fmt.Sprintf("the will has QoS %d; the highest is %d", connect.Will.QoS, p.MaxQoS)}
+	case connect.HasWill && connect.Will.Retain && p.Device:
+		return &Refusal{Code: mqtt.RetainNotSupported, Cause: "the will is to be retained, and nothing of a device is"}
+	}
+	return nil
 }
 
 // capExpiry gives the Session Expiry Interval that a client gets of the one it

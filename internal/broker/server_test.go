@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -203,6 +204,8 @@ func (a *authority) Login(r *LoginRequest, done func(*Admission, *Refusal)) {
 		done(ad, nil)
 	case "banned":
 		done(nil, &Refusal{Code: mqtt.NotAuthorized, Cause: "banned", Identity: id})
+	case "nameless": // its client identifier is not accepted
+		done(nil, &Refusal{Code: mqtt.ClientIdentifierNotValid, Cause: "another identifier, please", Identity: id})
 	case "undecided":
 		done(nil, nil)
 	default:
@@ -449,7 +452,10 @@ type peer struct {
 	version mqtt.Version
 	buf     []byte
 	pending []byte // to be sent with the next packet
-	plain   string // local address as the server sees it
+	sentAt  time.Time
+	// patience is how long the next packet may take.
+	patience time.Duration
+	plain    string // local address as the server sees it
 }
 
 func (s *server) dial(name string) *peer {
@@ -459,21 +465,29 @@ func (s *server) dial(name string) *peer {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	return &peer{s: s, name: name, conn: c, version: mqtt.V311, plain: c.LocalAddr().String()}
+	return &peer{s: s, name: name, conn: c, version: mqtt.V311, plain: c.LocalAddr().String(), patience: patience}
 }
 
 func (p *peer) send(b []byte) {
 	p.s.t.Helper()
-	p.conn.SetWriteDeadline(time.Now().Add(patience))
+	if err := p.write(b); err != nil {
+		p.s.t.Fatal(err)
+	}
+}
+
+func (p *peer) write(b []byte) error {
+	p.sentAt = time.Now()
+	p.conn.SetWriteDeadline(p.sentAt.Add(p.patience))
 	if _, err := p.conn.Write(append(p.pending, b...)); err != nil {
-		p.s.t.Fatalf("%s: sending: %v", p.name, err)
+		return fmt.Errorf("%s: sending: %w", p.name, err)
 	}
 	p.pending = nil
+	return nil
 }
 
 // next reads one packet.
 func (p *peer) next() (mqtt.Frame, error) {
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(p.patience))
 	for {
 		f, n, err := mqtt.Split(p.buf, 0)
 		if err != nil {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ type CallResult struct {
 	Code    int             `json:"code,omitempty"`
 	Message string          `json:"message,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
+
+	payload []byte // of a raw call
 }
 
 // calls are the commands whose replies are awaited, by device and message id.
@@ -53,6 +56,7 @@ type call struct {
 	sent    atomic.Int64 // Unix nanoseconds, 0 until the audit log has it
 	service string       // recorded in the device's history, "" for property commands
 	input   []byte
+	raw     bool // the answer is bytes, not an Alink reply
 	reply   chan CallResult
 }
 
@@ -336,6 +340,9 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 	}
 	c := p.calls.take(at)
 	if c == nil {
+		if t.Kind != alink.PropertySet && t.Reply && t.Kind != alink.PropertyGet && t.Kind != alink.ServiceCall {
+			return // of a push that wants no answer
+		}
 		p.calls.late.Add(1)
 		p.logger.Debug("a reply that nobody waits for", "productKey", d.pk, "deviceName", d.dn, "topic", x.Topic)
 		return
@@ -344,6 +351,11 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 		p.figures.replied[c.kind].Observe(time.Now().UnixNano() - sent)
 	}
 	r := CallResult{Replied: true}
+	if c.raw {
+		r.payload = slices.Clone(x.Payload)
+		c.reply <- r
+		return
+	}
 	if err != nil { // answered on the right topic, but not in the form: hand it over as it is
 		r.ID = t.ID
 		r.Data, _ = json.Marshal(string(x.Payload))

@@ -89,6 +89,7 @@ func (p *Platform) Connected(c broker.Connection) {
 			p.broker.Disconnect(d.key)
 		}
 		p.store.SetOnline(d.id, p.now(), c.Remote.String())
+		p.greetings.add(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
 	}

@@ -73,6 +73,9 @@ type Platform struct {
 	refusals refusals
 	drops    drops
 	unserved unserved
+	remarks  remarks
+
+	greetings greetings
 }
 
 // lookups is how many logins may wait for a record that is not in memory, and
@@ -108,10 +111,12 @@ func New(o Options) *Platform {
 	p.calls.init(o.Now())
 	p.figures.init()
 	p.users.init()
+	p.greetings.init(p.greetDesired, p.greetShadow)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
 	p.wg.Go(func() { p.work(p.records) })
+	p.wg.Go(p.greet)
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
 	}
