@@ -303,13 +303,6 @@ func encode(text string, v *mqtt.Version) (b []byte, err error) {
 			p.Filters = append(p.Filters, []byte(a))
 		}
 		return p.Append(nil, *v), nil
-	case "AUTH":
-		code, err := strconv.ParseUint(args[0], 16, 8)
-		if err != nil {
-			return nil, err
-		}
-		p := mqtt.Auth{Code: mqtt.ReasonCode(code), Properties: properties}
-		return p.Append(nil), nil
 	case "PINGREQ":
 		return mqtt.AppendPingreq(nil), nil
 	case "DISCONNECT":
@@ -409,12 +402,6 @@ func describeFully(f mqtt.Frame, v mqtt.Version, told bool) string {
 			return broken(err)
 		}
 		return fmt.Sprintf("UNSUBACK %d%s%s", p.PacketID, codes(p.Codes), properties(p.Properties))
-	case mqtt.AUTH:
-		var p mqtt.Auth
-		if err := p.Decode(f); err != nil {
-			return broken(err)
-		}
-		return fmt.Sprintf("AUTH %02x%s", byte(p.Code), formatProperties(p.Properties))
 	case mqtt.PINGRESP:
 		return "PINGRESP"
 	case mqtt.DISCONNECT:
