@@ -58,6 +58,9 @@ type Authority interface {
 	// Login calls done exactly once with an admission or a refusal, either before
 	// it returns or later from any goroutine. It must not block.
 	Login(r *LoginRequest, done func(*Admission, *Refusal))
+	// Converse begins an extended authentication by a method, for r, whose password
+	// counts for nothing; nil if the method is not offered.
+	Converse(method string, r *LoginRequest) Conversation
 	// Rights finds what the owner of a session (Admission.Owner) may do now, while
 	// no connection of it need be there: for a will that has waited. It calls
 	// found exactly once, like Login; with nil if the owner exists no more, and

@@ -15,6 +15,7 @@ type phase uint8
 const (
 	awaitingConnect phase = iota
 	authenticating        // the Authority has been asked; nothing more is read
+	challenged            // the client has been asked for more with AUTH
 	admitted              // the Authority has answered; CONNECT is taken up again
 	connected
 )
@@ -184,6 +185,8 @@ func (l *loop) receive(c *client, f mqtt.Frame) error {
 		return nil
 	case mqtt.DISCONNECT:
 		return l.onDisconnect(c, f)
+	case mqtt.AUTH:
+		return l.onAuth(c, f)
 	case mqtt.CONNECT:
 		return &mqtt.MalformedError{Field: "packet type", Clause: "MQTT-3.1.0-2", Code: mqtt.ProtocolError, Reason: errConnectSame.Error()}
 	}

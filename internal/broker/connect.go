@@ -19,7 +19,16 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 	switch c.phase {
 	case authenticating:
 		return false
+	case challenged:
+		if c.five.talk.taken {
+			c.five.talk.taken = false
+			return true
+		}
+		return l.challenge(c, f)
 	case admitted:
+		if c.five != nil {
+			return l.taken(c)
+		}
 		return l.enter(c, f)
 	}
 	if f.Type != mqtt.CONNECT {
@@ -43,9 +52,7 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 		r.Certificates = t.PeerCertificates
 	}
 	if _, extended := p.Properties.String(mqtt.PropAuthenticationMethod); extended {
-		l.refuse(c, r, &Refusal{Code: mqtt.BadAuthenticationMethod, Identity: r.ClientID,
-			Cause: "extended authentication is not offered; log in with user name and password"})
-		return false
+		return l.converse(c, f, &p, r)
 	}
 	if l.draining {
 		l.refuse(c, r, &Refusal{Code: mqtt.ServerUnavailable, Identity: r.ClientID, Cause: errShutdown.Error()})
@@ -160,6 +167,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 		s.expirySeconds = ^uint32(0)
 	}
 	window := ad.Profile.Window
+	var authentication mqtt.Properties
 	if c.version == mqtt.V5 {
 		if v, ok := p.Properties.Uint32(mqtt.PropSessionExpiryInterval); ok {
 			s.expirySeconds = v
@@ -167,7 +175,8 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 		if v, ok := p.Properties.Uint16(mqtt.PropReceiveMaximum); ok {
 			window = min(window, int(v))
 		}
-		c.five = newFive(p.Properties, ad.Profile)
+		authentication = c.authenticationOf()
+		c.five = newFive(p.Properties, ad.Profile, c.five)
 		c.five.inherited = s.in.Len()
 	}
 	s.out.SetWindow(window)
@@ -195,7 +204,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 
 	ack := mqtt.Connack{SessionPresent: present && !c.profile.Device}
 	if c.version == mqtt.V5 {
-		ack.Properties = l.connackProperties(c, s, ad, p)
+		ack.Properties = append(l.connackProperties(c, s, ad, p), authentication...)
 	}
 	c.tap = l.b.tapFor(s.key)
 	if c.tap != nil {

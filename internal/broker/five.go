@@ -15,10 +15,15 @@ type five struct {
 	inherited int      // QoS 2 messages that an earlier connection left unreleased
 	heard     [][]byte // the client's topics, by alias - 1; see aliases for the server's
 	aliases   *aliases // nil if the client takes none
+
+	method  string        // of extended authentication, empty if there is none
+	talk    *conversation // what is under way of it, nil if nothing is
+	request *LoginRequest // for another one
 }
 
-// newFive takes what the CONNECT of a client says.
-func newFive(p mqtt.Properties, profile *Profile) *five {
+// newFive takes what the CONNECT of a client says, and of an extended
+// authentication what another one needs.
+func newFive(p mqtt.Properties, profile *Profile, before *five) *five {
 	f := &five{problems: true}
 	if wanted, given := p.Byte(mqtt.PropRequestProblemInformation); given {
 		f.problems = wanted != 0
@@ -27,11 +32,16 @@ func newFive(p mqtt.Properties, profile *Profile) *five {
 	if n, _ := p.Uint16(mqtt.PropTopicAliasMaximum); n > 0 && profile.TopicAliases > 0 {
 		f.aliases = newAliases(min(int(n), profile.TopicAliases))
 	}
+	if before != nil && before.method != "" {
+		again := *before.talk.request
+		again.Frame, again.Password = nil, nil
+		f.method, f.request = before.method, &again
+	}
 	return f
 }
 
 // overruns reports whether a packet is a message of a 5.0 client beyond the
-// Receive Maximum that the server has announced [MQTT-3.3.4-9]. What an earlier
+// Receive Maximum that the server has announced [MQTT-3.3.4-7]. What an earlier
 // connection left does not count: the client begins with its full quota.
 func (c *client) overruns(f mqtt.Frame) bool {
 	if c.five == nil || f.Type != mqtt.PUBLISH || f.Flags&0x06 == 0 {

@@ -9,7 +9,7 @@ import (
 )
 
 // The readable notation of packets in testdata/scenarios: the type, its fields in
-// a fixed order, and the properties of 5.0 in braces.
+// a fixed order, and the properties of 5.0 in braces, with _ for a blank.
 //
 //	CONNECT client=a user=app keep=60 clean v5 will=t:1:bye {session-expiry=30}
 //	PUBLISH a/b "text" qos1 id=5 retain dup {user.k=v}
@@ -79,7 +79,7 @@ func parseProperties(text string) (p mqtt.Properties, err error) {
 			case 'v':
 				p = mqtt.AppendSubscriptionIdentifier(p, uint32(number))
 			case 's':
-				p = mqtt.AppendStringProperty(p, n.id, value)
+				p = mqtt.AppendStringProperty(p, n.id, strings.ReplaceAll(value, "_", " "))
 			}
 		}
 		if !known {
@@ -104,7 +104,7 @@ func formatProperties(p mqtt.Properties) string {
 			case f.ID == mqtt.PropAssignedClientIdentifier, f.ID == mqtt.PropReasonString:
 				out = append(out, n.name+"=…")
 			case n.kind == 's':
-				out = append(out, n.name+"="+string(f.Value))
+				out = append(out, n.name+"="+strings.ReplaceAll(string(f.Value), " ", "_"))
 			case f.ID == mqtt.PropMessageExpiryInterval:
 				// Time passes while the test runs: rounded up to hundreds.
 				out = append(out, fmt.Sprintf("expiry=%d", (f.Number+99)/100*100))

@@ -26,7 +26,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	topic := p.Topic
 	if c.five != nil {
 		if c.overruns(f) && !(p.QoS == 2 && c.session.in.Has(p.PacketID)) {
-			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "packet identifier", Clause: "MQTT-3.3.4-9", Code: mqtt.ReceiveMaximumExceeded,
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "packet identifier", Clause: "MQTT-3.3.4-7", Code: mqtt.ReceiveMaximumExceeded,
 				Reason: fmt.Sprintf("%d messages at QoS 1 and 2 are not acknowledged, which is all that the server takes", c.profile.MaxReceived)}
 		}
 		for range p.Properties.SubscriptionIdentifiers() {

@@ -213,6 +213,48 @@ func (a *authority) Login(r *LoginRequest, done func(*Admission, *Refusal)) {
 	}
 }
 
+// Converse offers the method RIDDLE: whoever answers "42" is in, "later" as well
+// but after a while, "other" as another user; "trust me" needs no riddle.
+func (a *authority) Converse(method string, r *LoginRequest) Conversation {
+	if method != "RIDDLE" {
+		return nil
+	}
+	return &riddle{a: a, r: r}
+}
+
+type riddle struct {
+	a *authority
+	r *LoginRequest
+}
+
+func (q *riddle) Next(data []byte, done func(AuthStep)) {
+	ad := &Admission{Owner: q.r.Username, Profile: q.a.application, Key: "a:" + q.r.ClientID, Rights: rights{q.a, ""}}
+	admitted := func(data string) { done(AuthStep{Data: []byte(data), Admission: ad}) }
+	switch string(data) {
+	case "trust me":
+		done(AuthStep{Admission: ad})
+	case "42":
+		admitted("well done")
+	case "other":
+		ad.Owner = "other"
+		admitted("as you say")
+	case "later":
+		go func() {
+			<-q.a.answer
+			admitted("at last")
+		}()
+	case "again", "":
+		done(AuthStep{Data: []byte("what is it")})
+	case "again later":
+		go func() {
+			<-q.a.answer
+			done(AuthStep{Data: []byte("what is it now")})
+		}()
+	default:
+		done(AuthStep{Refusal: &Refusal{Code: mqtt.NotAuthorized, Cause: "wrong answer", Identity: q.r.ClientID}})
+	}
+}
+
 func (a *authority) Rights(owner string, found func(Rights, error)) {
 	a.mu.Lock()
 	unsure := a.unsure

@@ -52,6 +52,7 @@ type Config struct {
 	Device  Device  `toml:"device" envPrefix:"DEVICE_"`
 	History History `toml:"history" envPrefix:"HISTORY_"`
 	Observe Observe `toml:"observe" envPrefix:"OBSERVE_"`
+	Auth    Auth    `toml:"auth" envPrefix:"AUTH_"`
 	Shared  Shared  `toml:"shared" envPrefix:"SHARED_"`
 }
 
@@ -122,6 +123,14 @@ type Device struct {
 	SubDevices int `toml:"sub_devices" env:"SUB_DEVICES"`
 	// SubLogins is how often one sub-device may be logged in per minute.
 	SubLogins int `toml:"sub_logins" env:"SUB_LOGINS"`
+}
+
+// Auth configures how applications log in.
+type Auth struct {
+	// SCRAM offers 5.0 clients the extended authentication SCRAM-SHA-256. A verifier
+	// for it is kept with each password that is set while it is on; a thief of the
+	// database can try passwords on a verifier faster than on what is kept otherwise.
+	SCRAM bool `toml:"scram" env:"SCRAM"`
 }
 
 // History configures what is kept of devices' data.

@@ -28,10 +28,11 @@ type users struct {
 
 // user is one user and the rights of its connections.
 type user struct {
-	name    string
-	hash    string
-	enabled bool
-	rights  atomic.Pointer[[]store.Right]
+	name     string
+	hash     string
+	verifier string // of SCRAM, empty if there is none
+	enabled  bool
+	rights   atomic.Pointer[[]store.Right]
 
 	revoked  atomic.Bool // changed since it was read: its logins must not stand
 	mu       sync.Mutex
@@ -164,7 +165,8 @@ func (p *Platform) user(ctx context.Context, name string) (*user, error) {
 		if err != nil {
 			return nil, err
 		}
-		u = &user{name: rec.Name, hash: rec.PasswordHash, enabled: rec.Enabled, keys: make(map[string]int)}
+		hash, verifier, _ := strings.Cut(rec.PasswordHash, " ")
+		u = &user{name: rec.Name, hash: hash, verifier: verifier, enabled: rec.Enabled, keys: make(map[string]int)}
 		u.rights.Store(&rec.Rights)
 		p.users.mu.Lock()
 		if p.users.epoch == epoch && p.users.m[name] == nil {
@@ -257,6 +259,14 @@ func (p *Platform) PutUser(ctx context.Context, who, name, password string, righ
 		return err
 	}
 	rec.PasswordHash = hash
+	if p.settings.Load().SCRAM {
+		verifier, err := scramVerifier(password)
+		if err != nil {
+			return &Error{Kind: KindInvalid, Message: "the password cannot be used with SCRAM: " + err.Error(),
+				Hint: "choose one of ordinary characters, or switch auth.scram off"}
+		}
+		rec.PasswordHash += " " + verifier
+	}
 	if err := p.store.PutUser(ctx, rec); err != nil {
 		return err
 	}

@@ -38,6 +38,9 @@ type Settings struct {
 	Device, Application broker.Profile
 	// Strict refuses what the cloud refuses: a keep-alive outside 30 to 1200 s.
 	Strict bool
+	// SCRAM offers applications SCRAM-SHA-256 and keeps a verifier for it with each
+	// password that is set.
+	SCRAM bool
 	// CallTimeout is how long the reply to a command is awaited: 8 s.
 	CallTimeout time.Duration
 	// SubDevices is the most sub-devices of a gateway: 1500. SubLogins is how often

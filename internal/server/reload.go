@@ -131,7 +131,7 @@ func logLevel(cfg *config.Config) (level slog.Level) {
 func platformSettings(cfg *config.Config) platform.Settings {
 	return platform.Settings{
 		Device: deviceProfile(*cfg), Application: applicationProfile(*cfg),
-		Strict: cfg.Device.Strict, CallTimeout: time.Duration(cfg.Device.CallTimeout),
+		Strict: cfg.Device.Strict, SCRAM: cfg.Auth.SCRAM, CallTimeout: time.Duration(cfg.Device.CallTimeout),
 		SubDevices: cfg.Device.SubDevices, SubLogins: subLogins(*cfg),
 	}
 }
