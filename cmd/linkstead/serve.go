@@ -16,6 +16,7 @@ import (
 
 	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/server"
+	"github.com/linkstead/linkstead/internal/systemd"
 )
 
 // serverFlags are the settings that can be given on the command line; all others
@@ -106,16 +107,23 @@ at once.`,
 				return err
 			}
 			logger, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			var manager systemd.Notifier
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			s, err := server.Start(ctx, cfg, server.Options{
 				Logger: logger, Level: level, Sources: sources, Version: version(),
+				Sockets: systemd.Sockets(), Notify: manager,
 				Load: func() (config.Config, config.Sources, error) { return f.load(cmd) },
 			})
 			if err != nil {
 				return startError(err)
 			}
 			announce(logger, s, cfg)
+			watching, unwatch := context.WithCancel(context.Background())
+			defer unwatch()
+			go manager.Watchdog(watching, s.Alive, func() {
+				logger.Error("an event loop does not answer; the service manager's watchdog is not fed")
+			})
 			return runUntil(ctx, stop, logger, s)
 		},
 	}
