@@ -213,12 +213,12 @@ func Default() Config {
 	}
 }
 
-// Validate reports everything that cannot work, by key.
+// Validate reports everything that cannot work, by key, as an *InvalidError.
 func (c *Config) Validate() error {
-	var bad []string
+	var bad []Problem
 	check := func(ok bool, key, want string) {
 		if !ok {
-			bad = append(bad, key+": "+want)
+			bad = append(bad, Problem{Key: key, Message: want})
 		}
 	}
 	check(c.Data != "", "data", "must name a directory")
@@ -273,7 +273,7 @@ func (c *Config) Validate() error {
 	c.Observe.validate(check)
 	c.Shared.validate(check)
 	if len(bad) > 0 {
-		return fmt.Errorf("the configuration is wrong:\n  %s", strings.Join(bad, "\n  "))
+		return &InvalidError{bad}
 	}
 	return nil
 }
