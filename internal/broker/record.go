@@ -13,7 +13,8 @@ import (
 //	sent uvarint | seq uvarint | offlineMS varint | expirySeconds uvarint |
 //	count uvarint | count × (filter | options uvarint | id uvarint)
 //
-// where a text is its length as uvarint and its bytes.
+// offlineMS is 0 while the client is connected, and then sent may be too small;
+// a text is its length as uvarint and its bytes.
 const recordVersion = 1
 
 var errRecord = errors.New("a stored session record is damaged")
@@ -31,7 +32,11 @@ func (s *Session) appendRecord(dst []byte) []byte {
 	dst = appendText(dst, s.owner)
 	dst = binary.AppendUvarint(dst, s.sent)
 	dst = binary.AppendUvarint(dst, s.seq)
-	dst = binary.AppendVarint(dst, s.offlineMS)
+	offline := s.offlineMS
+	if s.suspect > s.sent {
+		offline = 0 // what was sent is still not known
+	}
+	dst = binary.AppendVarint(dst, offline)
 	dst = binary.AppendUvarint(dst, uint64(s.expirySeconds))
 	dst = binary.AppendUvarint(dst, uint64(len(s.subs.list)))
 	for _, sub := range s.subs.list {
