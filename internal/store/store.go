@@ -150,6 +150,7 @@ type Store struct {
 	series *seriesCache
 	queue  *queue
 	stats  counters
+	damage damage
 }
 
 const (
