@@ -293,10 +293,7 @@ func (l *loop) pumpCarried(s *Session) {
 			}
 			continue
 		}
-		if s.suspects > 0 && !again {
-			s.suspects--
-			again = true
-		}
+		again = again || m.seq <= s.suspect
 		s.sent = max(s.sent, m.seq)
 		s.out.Send(m.seq, 1)
 		size := int64(m.bytes())
