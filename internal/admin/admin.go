@@ -89,6 +89,7 @@ func (h *handler) routes() {
 	h.eventRoutes()
 	h.serviceRoutes()
 	h.gatewayRoutes()
+	h.certificateRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)

@@ -174,7 +174,9 @@ func TestRegisterRefusals(t *testing.T) {
 		{"unknown device", c4("register", "nobody"), 4, "there is no device nobody"},
 		{"disabled", c4("register", "disabled1"), 5, "disabled"},
 		{"unknown product", with(func(l *alink.Login) { l.Username = regName + "&nothing" }), 4, "there is no product nothing"},
-		{"a huge random", with(func(l *alink.Login) { l.ClientID = strings.Replace(l.ClientID, regRandom, strings.Repeat("r", 10_000), 1) }), 4, "ProductSecret"},
+		{"a huge random", with(func(l *alink.Login) {
+			l.ClientID = strings.Replace(l.ClientID, regRandom, strings.Repeat("r", 10_000), 1)
+		}), 4, "ProductSecret"},
 		{"a name nobody may have", c4("regnwl", "a"), 2, "cannot be the name"},
 		{"switched off", alink.Login{ClientID: "x|authType=register,random=1,signmethod=hmacsha1|", Username: dn + "&" + pk, Password: "x"}, 4, "ProductSecret"},
 		{"token nobody has", alink.Login{ClientID: "x|authType=connwl,securemode=-2|", Username: regName + "&" + regKey, Password: "guess"}, 4, "no such token"},

@@ -15,6 +15,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/linkstead/linkstead/internal/admin"
@@ -49,6 +50,7 @@ type Server struct {
 	transport   *transport.Server
 	trace       *trace.Ring // nil if switched off
 	certificate *transport.Certificate
+	asking      atomic.Pointer[askingConfig] // of certificate, if clients are asked for theirs
 	adminServer *http.Server
 	adminAddr   net.Addr
 	token       string
@@ -122,8 +124,8 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	makeRoom(cfg.Loops)
 	s.transport, err = transport.Listen(transport.Options{
-		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: listeners(cfg), TLS: s.certificate.Config,
-		WebSocket: true, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
+		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: listeners(cfg), TLS: s.tlsConfig,
+		WebSocket: true, HTTP: s.Platform, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
 	})
 	if err != nil {
