@@ -56,8 +56,10 @@ func (p *Platform) form(w http.ResponseWriter, r *http.Request, serve func(r *ht
 	if code != alink.CodeSuccess {
 		p.refusals.add(Refusal{AtMS: p.now().UnixMilli(), Identity: clip(f.Get("deviceName") + "&" + f.Get("productKey")),
 			ClientID: f.Get("clientId"), Remote: r.RemoteAddr, Transport: "https", Code: code.String(), Cause: r.URL.Path + ": " + detail})
-		p.logger.Warn("a device's HTTP request was refused", "path", r.URL.Path, "remote", r.RemoteAddr,
-			"identity", clip(f.Get("deviceName")+"&"+f.Get("productKey")), "code", int(code), "cause", detail)
+		if p.noise.allow(p.now().Unix()) {
+			p.logger.Warn("a device's HTTP request was refused", "path", r.URL.Path, "remote", r.RemoteAddr,
+				"identity", clip(f.Get("deviceName")+"&"+f.Get("productKey")), "code", int(code), "cause", detail)
+		}
 	}
 	writeForm(w, code, data, "")
 }

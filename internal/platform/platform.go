@@ -73,6 +73,7 @@ type Platform struct {
 
 	subs subSessions
 
+	noise    noise
 	calls    calls
 	figures  figures
 	refusals refusals
