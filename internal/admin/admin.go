@@ -92,6 +92,7 @@ func (h *handler) routes() {
 	h.shadowRoutes()
 	h.rrpcRoutes()
 	h.gatewayRoutes()
+	h.certificateRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)

@@ -20,9 +20,11 @@ type LoginRequest struct {
 	KeepAlive   uint16 // seconds
 	CleanStart  bool
 
-	Remote       netip.AddrPort
-	Kind         transport.Kind
-	Certificates []*x509.Certificate // verified client certificates, leaf first
+	Remote netip.AddrPort
+	Kind   transport.Kind
+	// Certificates are the client's, leaf first. It has proven that it has the key of
+	// the leaf; who signed it, and whether its time is over, is not looked at.
+	Certificates []*x509.Certificate
 	// Frame is the CONNECT packet as it came, for the annotated log of a refusal.
 	Frame []byte
 }

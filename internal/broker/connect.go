@@ -48,7 +48,7 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 		Version: p.Version, KeepAlive: p.KeepAlive, CleanStart: p.CleanStart,
 		Remote: c.conn.RemoteAddr(), Kind: c.conn.Kind(), Frame: bytes.Clone(f.Raw),
 	}
-	if t := c.conn.TLSState(); t != nil && len(t.VerifiedChains) > 0 {
+	if t := c.conn.TLSState(); t != nil {
 		r.Certificates = t.PeerCertificates
 	}
 	if _, extended := p.Properties.String(mqtt.PropAuthenticationMethod); extended {

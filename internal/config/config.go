@@ -66,6 +66,9 @@ type TLS struct {
 	Hosts []string `toml:"hosts" env:"HOSTS"`
 	// MinVersion is the oldest version accepted: "1.0", "1.1", "1.2" or "1.3".
 	MinVersion string `toml:"min_version" env:"MIN_VERSION"`
+	// ClientCertificates asks TLS clients for a certificate, by which devices may log
+	// in. A client without one is welcome all the same.
+	ClientCertificates bool `toml:"client_certificates" env:"CLIENT_CERTIFICATES"`
 }
 
 // Log configures the log on standard error.

@@ -33,6 +33,8 @@ type device struct {
 	since   time.Time
 	gateway *device     // it is logged in through, nil for a connection of its own
 	subs    *subDevices // of a gateway, else nil
+	// certified: it logged in with a certificate and is told who it is
+	certified bool
 	// prefixes of the topics it may use
 	sys, custom string
 }
@@ -90,6 +92,9 @@ func (p *Platform) changed(pk, dn string) {
 func (p *Platform) Connected(c broker.Connection) {
 	if d, ok := c.Principal.(*device); ok {
 		p.gatewayConnected(d, c.Remote.String())
+		if d.certified {
+			p.tellIdentity(d)
+		}
 		p.presentMu.Lock()
 		p.present[d.key] = d.ext
 		p.presentMu.Unlock()

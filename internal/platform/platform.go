@@ -80,6 +80,7 @@ type Platform struct {
 
 	subs subSessions
 
+	noise    noise
 	calls    calls
 	figures  figures
 	refusals refusals

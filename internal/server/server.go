@@ -89,6 +89,8 @@ type Server struct {
 	transport   *transport.Server
 	trace       *trace.Ring // nil if switched off
 	certificate *transport.Certificate
+	asking      atomic.Pointer[askingConfig] // of certificate, if clients are asked for theirs
+	asks        bool                         // TLS clients for a certificate
 	adminServer *http.Server
 	adminAddr   net.Addr
 	token       string
@@ -169,10 +171,11 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err != nil {
 		return nil, err
 	}
+	s.asks = cfg.TLS.ClientCertificates
 	makeRoom(cfg.Loops)
 	s.transport, err = transport.Listen(transport.Options{
-		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: doors, TLS: s.certificate.Config,
-		WebSocket: true, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
+		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: doors, TLS: s.tlsConfig,
+		WebSocket: true, HTTP: s.Platform, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
 	})
 	if err != nil {
