@@ -42,6 +42,7 @@ type Config struct {
 	Device  Device  `toml:"device" envPrefix:"DEVICE_"`
 	History History `toml:"history" envPrefix:"HISTORY_"`
 	Observe Observe `toml:"observe" envPrefix:"OBSERVE_"`
+	Files   Files   `toml:"files" envPrefix:"FILES_"`
 }
 
 // TLS configures encrypted connections.
@@ -236,6 +237,7 @@ func (c *Config) Validate() error {
 	check(c.Device.CallTimeout > 0, "device.call_timeout", "must be more than 0")
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
 	c.Observe.validate(check)
+	c.Files.validate(check)
 	if len(bad) > 0 {
 		return fmt.Errorf("the configuration is wrong:\n  %s", strings.Join(bad, "\n  "))
 	}

@@ -89,6 +89,7 @@ func (p *Platform) Connected(c broker.Connection) {
 			p.broker.Disconnect(d.key)
 		}
 		p.store.SetOnline(d.id, p.now(), c.Remote.String())
+		p.files.came(c)
 		p.greetings.add(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
@@ -110,6 +111,7 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 		p.presentMu.Lock()
 		delete(p.present, d.key)
 		p.presentMu.Unlock()
+		p.files.went(c)
 		p.store.SetOffline(d.id, p.now(), c.Remote.String())
 		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
 		return

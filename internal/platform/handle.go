@@ -73,6 +73,12 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.tags(w, d, t, x)
 	case alink.DeviceInfoGet:
 		return p.tagsGet(w, d, t, x)
+	case alink.ConfigGet:
+		return p.remoteConfig(w, d, t, x)
+	case alink.OTAInform, alink.OTAProgress, alink.OTARequest, alink.OTAFirmwareGet:
+		return p.upgrade(w, d, t, x)
+	case alink.FileDownload:
+		return p.download(w, d, t, x)
 	case alink.ShadowUpdate:
 		return p.shadow(w, d, t, x)
 	case alink.DiagPost:

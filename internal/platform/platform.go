@@ -33,6 +33,8 @@ type Options struct {
 	Strict bool
 	// CallTimeout is how long the reply to a command is awaited: 8 s.
 	CallTimeout time.Duration
+	// Files is where firmware is and how its addresses are signed.
+	Files FileOptions
 }
 
 // Platform serves devices and those who manage them. All methods may be called
@@ -73,6 +75,8 @@ type Platform struct {
 	remarks  remarks
 
 	greetings greetings
+	files     files
+	upgrades  upgrades
 }
 
 // lookups is how many logins may wait for a record that is not in memory, and
@@ -108,12 +112,15 @@ func New(o Options) *Platform {
 	p.calls.init(o.Now())
 	p.figures.init()
 	p.users.init()
-	p.greetings.init(p.greetDesired, p.greetShadow)
+	p.files.options = o.Files
+	p.upgrades.init()
+	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
 	p.wg.Go(func() { p.work(p.records) })
 	p.wg.Go(p.greet)
+	p.wg.Go(p.schedule)
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
 	}

@@ -50,6 +50,8 @@ type Server struct {
 	trace       *trace.Ring // nil if switched off
 	certificate *transport.Certificate
 	adminServer *http.Server
+	filesServer *http.Server // nil if files are not served
+	filesAddr   string
 	adminAddr   net.Addr
 	token       string
 	newKey      bool
@@ -86,6 +88,10 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	s.newKey = created
+	signer, err := filesKey(key)
+	if err != nil {
+		return nil, err
+	}
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: filepath.Join(cfg.Data, "records"), MasterKey: key, Durability: store.Durability(cfg.Durability),
 		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger,
@@ -102,6 +108,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.Platform = platform.New(platform.Options{
 		Store: s.store, Logger: o.Logger, Device: deviceProfile(cfg), Application: applicationProfile(cfg),
 		Strict: cfg.Device.Strict, CallTimeout: time.Duration(cfg.Device.CallTimeout),
+		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL},
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
@@ -126,6 +133,9 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.serveFiles(); err != nil {
 		return nil, err
 	}
 	if err := s.serveAdmin(o); err != nil {
@@ -281,6 +291,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 	if s.adminServer != nil {
 		_ = s.adminServer.Close()
 		_ = os.Remove(filepath.Join(s.config.Data, "admin.json"))
+	}
+	if s.filesServer != nil {
+		_ = s.filesServer.Close()
 	}
 	if s.transport != nil {
 		if err := s.Broker.Drain(ctx); err != nil {
