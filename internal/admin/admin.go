@@ -92,6 +92,7 @@ func (h *handler) routes() {
 	h.deviceLogRoutes()
 	h.shadowRoutes()
 	h.rrpcRoutes()
+	h.scriptRoutes()
 	h.remoteConfigRoutes()
 	h.firmwareRoutes()
 	h.userRoutes()

@@ -59,6 +59,12 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.acknowledge(c, p, mqtt.NotAuthorized)
 		return nil
 	}
+	rewritten := false
+	if query != nil && c.lastDecision == Route {
+		if rights, ok := c.rights.(Rewriter); ok {
+			rewritten = rights.Rewrites(r.Topic, string(query))
+		}
+	}
 	if p.QoS == 2 {
 		if !c.session.in.Publish(p.PacketID) {
 			l.acknowledge(c, p, mqtt.Success) // a repetition [MQTT-4.3.3-2]
@@ -88,7 +94,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		pub.frame = f.Raw // a length in its shortest form, which some devices do not send, suits every receiver
 	}
 
-	if c.lastDecision == System || p.QoS == 2 && c.session.durable.Load() {
+	if c.lastDecision == System || rewritten || p.QoS == 2 && c.session.durable.Load() {
 		pub.x = l.newExchange(c)
 	}
 	if p.QoS == 2 && c.session.durable.Load() {
@@ -101,8 +107,10 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	if pub.retain {
 		l.retain(pub)
 	}
-	l.route(pub, r)
-	if c.lastDecision == System {
+	if !rewritten {
+		l.route(pub, r)
+	}
+	if c.lastDecision == System || rewritten {
 		x := pub.x
 		x.Key, x.Principal, x.ClientID = c.session.key, c.principal, c.clientID
 		x.Topic, x.Query, x.Payload = r.Topic, string(query), p.Payload

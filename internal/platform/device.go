@@ -28,7 +28,8 @@ type device struct {
 	key     string
 	product *product
 	entry   *deviceEntry
-	ext     int // bitmap of the client id's ext parameter
+	ext     int  // bitmap of the client id's ext parameter
+	raw     bool // this message came as bytes, and so goes the answer
 	since   time.Time
 	// prefixes of the topics it may use
 	sys, custom string

@@ -34,6 +34,9 @@ func (p *Platform) Handle(x *broker.Exchange) {
 		x.Done(nil)
 		return
 	}
+	if p.throughScript(d, t, x) {
+		return
+	}
 	w := workers.Get().(*worker)
 	w.p, w.d = p, d
 	if done := p.serve(w, d, t, x); done {
@@ -123,7 +126,7 @@ func (w *worker) answer(t alink.Topic, x *broker.Exchange, code alink.Code, data
 	}
 	w.topic = t.AppendReplyTopic(w.topic[:0])
 	w.out = alink.AppendReply(w.out[:0], code, data, w.request.ID, message, t.Method(), "")
-	x.Reply(w.topic, w.out)
+	w.p.reply(w.d, x, w.topic, w.out)
 }
 
 // stored is told by the store that an exchange's points are safe.

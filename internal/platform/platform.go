@@ -77,6 +77,7 @@ type Platform struct {
 	greetings greetings
 	files     files
 	upgrades  upgrades
+	scripts   scriptQueues
 }
 
 // lookups is how many logins may wait for a record that is not in memory, and
@@ -114,6 +115,7 @@ func New(o Options) *Platform {
 	p.users.init()
 	p.files.options = o.Files
 	p.upgrades.init()
+	p.scripts.init()
 	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
@@ -121,6 +123,9 @@ func New(o Options) *Platform {
 	p.wg.Go(func() { p.work(p.records) })
 	p.wg.Go(p.greet)
 	p.wg.Go(p.schedule)
+	for _, q := range p.scripts {
+		p.wg.Go(func() { p.work(q) })
+	}
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
 	}
@@ -154,6 +159,13 @@ func (p *Platform) Profile(device bool) *broker.Profile {
 func (p *Platform) Close() {
 	p.stop()
 	p.wg.Wait()
+	p.productMu.Lock()
+	for _, pr := range p.products {
+		if s := pr.script.Swap(nil); s != nil {
+			s.Close()
+		}
+	}
+	p.productMu.Unlock()
 	p.devices.StopAllGoroutines()
 }
 
