@@ -97,6 +97,12 @@ type Rights interface {
 	Receive(topic string) bool
 }
 
+// Rewriter is a Rights that has the Handler put another message in the place of one
+// with a query: those are handed over and go to no subscriber by themselves.
+type Rewriter interface {
+	Rewrites(topic, query string) bool
+}
+
 // Handler answers system topics and learns of connections. Its methods are
 // called on event loops and must not block.
 type Handler interface {

@@ -54,6 +54,7 @@ type Config struct {
 	Observe Observe `toml:"observe" envPrefix:"OBSERVE_"`
 	Auth    Auth    `toml:"auth" envPrefix:"AUTH_"`
 	Shared  Shared  `toml:"shared" envPrefix:"SHARED_"`
+	Files   Files   `toml:"files" envPrefix:"FILES_"`
 }
 
 // TLS configures encrypted connections.
@@ -275,6 +276,7 @@ func (c *Config) Validate() error {
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
 	c.Observe.validate(check)
 	c.Shared.validate(check)
+	c.Files.validate(check)
 	if len(bad) > 0 {
 		return &InvalidError{bad}
 	}

@@ -29,7 +29,8 @@ type device struct {
 	key     string
 	product *product
 	entry   *deviceEntry
-	ext     int // bitmap of the client id's ext parameter
+	ext     int  // bitmap of the client id's ext parameter
+	raw     bool // this message came as bytes, and so goes the answer
 	since   time.Time
 	gateway *device     // it is logged in through, nil for a connection of its own
 	subs    *subDevices // of a gateway, else nil
@@ -102,6 +103,7 @@ func (p *Platform) Connected(c broker.Connection) {
 			p.broker.Disconnect(d.key)
 		}
 		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
+		p.files.came(c)
 		p.greetings.add(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
@@ -128,6 +130,7 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 		p.presentMu.Lock()
 		delete(p.present, d.key)
 		p.presentMu.Unlock()
+		p.files.went(c)
 		p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
 		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
 		return

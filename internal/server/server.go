@@ -92,6 +92,8 @@ type Server struct {
 	asking      atomic.Pointer[askingConfig] // of certificate, if clients are asked for theirs
 	asks        bool                         // TLS clients for a certificate
 	adminServer *http.Server
+	filesServer *http.Server // nil if files are not served
+	filesAddr   string
 	adminAddr   net.Addr
 	token       string
 	newKey      bool
@@ -132,6 +134,10 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	s.newKey = created
+	signer, err := filesKey(key)
+	if err != nil {
+		return nil, err
+	}
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: filepath.Join(cfg.Data, "records"), MasterKey: key, Durability: store.Durability(cfg.Durability),
 		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger, VFS: o.Disk.Records,
@@ -148,6 +154,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	s.Platform = platform.New(platform.Options{
 		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg),
+		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL},
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
@@ -179,6 +186,9 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.serveFiles(); err != nil {
 		return nil, err
 	}
 	if err := s.serveAdmin(o); err != nil {
