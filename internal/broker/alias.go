@@ -9,7 +9,7 @@ import (
 )
 
 // aliasedTopic gives the topic of a PUBLISH of a 5.0 client, whose alias may stand
-// for it [MQTT-3.3.2-8], and remembers a new alias until the connection ends
+// for it (3.3.2.3.4), and remembers a new alias until the connection ends
 // [MQTT-3.3.2-7].
 func (c *client) aliasedTopic(p *mqtt.Publish) ([]byte, error) {
 	alias, given := p.Properties.Uint16(mqtt.PropTopicAlias)

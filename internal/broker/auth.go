@@ -176,6 +176,10 @@ func (c *client) sendAuth(code mqtt.ReasonCode, data []byte) {
 // challenge takes the answer of a client that is not logged in [MQTT-4.12.0-3].
 func (l *loop) challenge(c *client, f mqtt.Frame) (done bool) {
 	l.meterIn(c, f.Raw)
+	if f.Type == mqtt.DISCONNECT { // it may [MQTT-3.1.2-30]
+		c.close(errDisconnect, mqtt.Success)
+		return false
+	}
 	data, err := c.authData(f, mqtt.ContinueAuthentication)
 	if err != nil {
 		c.malformed(err, f.Raw)
@@ -212,7 +216,7 @@ var errReauthenticated = errors.New("the client has authenticated as somebody el
 // [MQTT-4.12.1-1]. Its other packets go on meanwhile.
 func (l *loop) onAuth(c *client, f mqtt.Frame) error {
 	if c.five == nil || c.five.method == "" {
-		return &mqtt.MalformedError{Type: mqtt.AUTH, Field: "packet type", Clause: "MQTT-4.12.0-6", Code: mqtt.ProtocolError,
+		return &mqtt.MalformedError{Type: mqtt.AUTH, Field: "packet type", Clause: "MQTT-4.12.0-7", Code: mqtt.ProtocolError,
 			Reason: "the CONNECT had no authentication method"}
 	}
 	talk := c.five.talk

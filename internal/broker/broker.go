@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -49,19 +48,22 @@ type Broker struct {
 	handler   Handler
 	log       storage
 	logger    *slog.Logger
-	unknown   Profile // of connections that have not logged in
+	unknown   atomic.Pointer[Profile] // of connections that have not logged in
 
-	loops     []*loop
-	index     *topics.Index[*Session]
-	retained  *topics.Retained[*retained]
-	sessions  *registry
-	readers   *readers
-	left      []*Session // ended before the start, with messages that others may get
-	lastID    atomic.Uint64
-	started   atomic.Bool
-	draining  atomic.Bool
-	since     time.Time
-	submitted atomic.Int64 // bytes on their way to the disk; see pressure.go
+	loops       []*loop
+	index       *topics.Index[*Session]
+	retained    *topics.Retained[*retained]
+	sessions    *registry
+	readers     *readers
+	left        []*Session // ended before the start, with messages that others may get
+	lastID      atomic.Uint64
+	started     atomic.Bool
+	draining    atomic.Bool
+	farewell    atomic.Pointer[Farewell]
+	since       time.Time
+	sysInterval atomic.Int64     // ns; see Options
+	sysTimer    *transport.Timer // the first loop's
+	submitted   atomic.Int64     // bytes on their way to the disk; see pressure.go
 
 	tapMu    sync.Mutex
 	taps     []*Tap
@@ -82,17 +84,14 @@ func New(o Options) (*Broker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.OpeningPacket == 0 {
-		o.OpeningPacket = 16 << 10
-	}
 	b := &Broker{
 		options: o, authority: o.Authority, handler: o.Handler, log: o.Log, logger: o.Logger,
-		unknown:  Profile{MaxPacket: o.OpeningPacket, Tolerance: mqtt.TolerateDevices},
 		index:    topics.New[*Session](),
 		retained: topics.NewRetained[*retained](),
 		sessions: newRegistry(),
 		since:    time.Now(),
 	}
+	b.set(Settings{o.OpeningPacket, o.SysInterval})
 	return b, nil
 }
 
@@ -228,32 +227,6 @@ func (b *Broker) loadQueue(s *Session) error {
 }
 
 func (b *Broker) nextSessionID() queue.SessionID { return queue.SessionID(b.lastID.Add(1)) }
-
-// Drain disconnects every client, telling 5.0 clients why, and returns when all
-// loops have done so.
-func (b *Broker) Drain(ctx context.Context) error {
-	b.draining.Store(true)
-	var wg sync.WaitGroup
-	for _, l := range b.loops {
-		wg.Add(1)
-		l.t.Post(task{func() {
-			defer wg.Done()
-			for c := l.clients; c != nil; {
-				next := c.next
-				c.close(errShutdown, mqtt.ServerShuttingDown)
-				c = next
-			}
-		}})
-	}
-	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // Close stops the broker's own goroutines. The transport is closed before, the
 // log afterwards.

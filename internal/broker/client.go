@@ -46,7 +46,8 @@ type client struct {
 	will      *will
 	pace      *pace
 	tap       *Tap
-	mark      int // length of the output when an append began, for the tap
+	carrying  *carrying // sessions of others on this connection, nil if none
+	mark      int       // length of the output when an append began, for the tap
 	acks      session.Acks
 	held      [][]byte // QoS 0 packets that wait until started
 	heldBytes int
@@ -57,6 +58,7 @@ type client struct {
 	lastTopic    string
 	lastAsked    int64 // loop time
 	lastDecision Decision
+	lastActor    string // key of the session it belongs to
 
 	cause      error // why the broker closed it
 	prev, next *client
@@ -76,13 +78,14 @@ var (
 	errTooSmall    = errors.New("the client's Maximum Packet Size is too small for a CONNACK")
 	errRefused     = errors.New("the login was refused")
 	errAnswer      = errors.New("the answer to so many filters is larger than the client takes; it can send fewer in a packet")
+	errLifetime    = errors.New("the time of a connection of this kind is over")
 	errConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
 )
 
 // Opened is called by the transport for a connection that speaks MQTT.
 func (b *Broker) Opened(tc *transport.Conn) {
 	l := b.loops[tc.Loop().Index()]
-	c := &client{conn: tc, loop: l, profile: &b.unknown}
+	c := &client{conn: tc, loop: l, profile: b.unknown.Load()}
 	tc.Attachment = c
 	l.link(c)
 }

@@ -58,6 +58,7 @@ func (c *commit) Committed(err error) {
 func (c *commit) Run(*transport.Loop) {
 	l := c.loop
 	l.b.submitted.Add(-c.size)
+	l.committing--
 	l.b.log.PutBatch(c.batch)
 	if c.err != nil {
 		l.b.storageFailed(c.err)

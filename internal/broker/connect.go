@@ -54,6 +54,10 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 	if _, extended := p.Properties.String(mqtt.PropAuthenticationMethod); extended {
 		return l.converse(c, f, &p, r)
 	}
+	if l.draining {
+		l.refuse(c, r, &Refusal{Code: mqtt.ServerUnavailable, Identity: r.ClientID, Cause: errShutdown.Error()})
+		return false
+	}
 	c.phase = authenticating
 	a := &answer{client: c, request: r, onLoop: true}
 	l.b.authority.Login(r, a.decide)
@@ -123,6 +127,12 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 		old.close(errTakeover, mqtt.SessionTakenOver)
 		l.leave(old)
 		if s.gone { // another loop may have been quicker to make the next one
+			return l.enter(c, f)
+		}
+	}
+	if s.via != nil { // a gateway's connection carried it; its own takes over
+		l.putDown(s)
+		if s.gone {
 			return l.enter(c, f)
 		}
 	}
@@ -215,6 +225,9 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	c.told = true
 	if h := l.b.handler; h != nil {
 		h.Connected(c.connection())
+	}
+	if c.profile.Lifetime > 0 {
+		c.after(c.profile.Lifetime, func() { c.close(errLifetime, mqtt.AdministrativeAction) })
 	}
 	if c.profile.Settle > 0 {
 		c.after(c.profile.Settle, func() { l.begin(c) })
@@ -344,6 +357,9 @@ func (l *loop) leave(c *client) {
 	s.offlineMS = l.nowMS()
 	c.acks.Reset()
 	c.replays = nil
+	if c.carrying != nil {
+		l.putDownAll(c)
+	}
 	l.dropAll(DropSessionEnded, s.key, len(c.held))
 	c.held = nil
 	l.stats.connected.Add(-1)

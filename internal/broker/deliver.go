@@ -47,6 +47,10 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 	if s.device {
 		qos, retain = min(qos, 1), false
 	}
+	if s.via != nil {
+		l.deliverCarried(p, s, qos, t)
+		return
+	}
 	c := s.client
 	if qos == 0 {
 		switch {
@@ -224,6 +228,10 @@ func itemOf(p *publication, seq uint64, qos byte, retain bool, t *target) item {
 // pump sends what waits, as far as the window, the client's reading and the disk
 // allow.
 func (l *loop) pump(s *Session) {
+	if s.via != nil {
+		l.pumpCarried(s)
+		return
+	}
 	c := s.client
 	if c == nil || c.closed || !c.started {
 		return
@@ -236,6 +244,9 @@ func (l *loop) pump(s *Session) {
 				l.read(s)
 			}
 			return
+		}
+		if durable && l.draining && it.seq > s.sent {
+			return // it is on disk and waits for the next start
 		}
 		if durable && it.seq > s.committed || !s.out.Ready(it.seq) || c.full(s.profile.MaxOutput) {
 			return
@@ -284,7 +295,7 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 	}
 	s.sent = max(s.sent, it.seq)
 	id := s.out.Send(it.seq, it.qos)
-	if !durable {
+	if s.share != nil && !durable {
 		s.fly(*it)
 	}
 	l.stats.delivered.add(1)

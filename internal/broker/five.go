@@ -41,7 +41,7 @@ func newFive(p mqtt.Properties, profile *Profile, before *five) *five {
 }
 
 // overruns reports whether a packet is a message of a 5.0 client beyond the
-// Receive Maximum that the server has announced [MQTT-3.3.4-9]. What an earlier
+// Receive Maximum that the server has announced [MQTT-3.3.4-7]. What an earlier
 // connection left does not count: the client begins with its full quota.
 func (c *client) overruns(f mqtt.Frame) bool {
 	if c.five == nil || f.Type != mqtt.PUBLISH || f.Flags&0x06 == 0 {

@@ -43,6 +43,10 @@ type loop struct {
 	pressedAt int64              // since when, ns
 	hindered  []*client          // those that do
 
+	exchanging int  // exchanges that are not finished
+	committing int  // commits on their way to the disk
+	draining   bool // nothing new is begun; see drain.go
+
 	swept int // shards of the registry that the sweep has looked at
 }
 
@@ -76,6 +80,7 @@ func (l *loop) endTurn() {
 		}
 		c.size = int64(c.batch.Bytes())
 		l.b.submitted.Add(c.size)
+		l.committing++
 		l.b.log.Submit(c.batch, c)
 	}
 	l.watch()

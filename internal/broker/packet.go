@@ -44,8 +44,11 @@ const aliasSize = 3
 
 // mayAlias reports whether an alias may stand for the topic of a packet: not
 // before packets leave in the order in which they are made, nor if it is sent
-// again, so that a topic is there when it is asked what the packet was.
-func (c *client) mayAlias(m *packet) bool { return len(m.topic) >= minAliased && !m.dup && c.started }
+// again, so that a topic is there when it is asked what the packet was. At QoS 2
+// neither: MQTT.js 5 keeps such a packet until PUBREL as it came, without a topic.
+func (c *client) mayAlias(m *packet) bool {
+	return len(m.topic) >= minAliased && m.qos < 2 && !m.dup && c.started
+}
 
 // sizeOf is the size of the packet that appendTo makes without an alias.
 func (c *client) sizeOf(m *packet) int {

@@ -50,6 +50,9 @@ type Profile struct {
 	// told to receive responses at: behind it comes its client identifier. A client
 	// without the right to subscribe there is told nothing. Empty: nobody is.
 	Responses string
+	// Lifetime ends every connection after so long; 0 means never. A connection for
+	// registration is for nothing else (spec/connect.md §10).
+	Lifetime time.Duration
 	// Settle is how long after CONNACK the first message that the client did not
 	// ask for is sent (spec/connect.md §5: small clients read CONNACK alone).
 	Settle time.Duration

@@ -26,7 +26,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	topic := p.Topic
 	if c.five != nil {
 		if c.overruns(f) && !(p.QoS == 2 && c.session.in.Has(p.PacketID)) {
-			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "packet identifier", Clause: "MQTT-3.3.4-9", Code: mqtt.ReceiveMaximumExceeded,
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "packet identifier", Clause: "MQTT-3.3.4-7", Code: mqtt.ReceiveMaximumExceeded,
 				Reason: fmt.Sprintf("%d messages at QoS 1 and 2 are not acknowledged, which is all that the server takes", c.profile.MaxReceived)}
 		}
 		for range p.Properties.SubscriptionIdentifiers() {
@@ -61,6 +61,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	if now := l.t.NowNano(); c.lastTopic != r.Topic || c.lastAsked != now {
 		c.lastTopic, c.lastAsked = r.Topic, now
 		c.lastDecision = c.rights.Publish(r.Topic)
+		c.lastActor = c.actor(r.Topic)
 	}
 	if c.lastDecision == Deny {
 		l.drop(DropNotAuthorized, c.session.key, r.Topic, p.QoS, len(p.Payload))
@@ -82,7 +83,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	l.traceAccepted(c, r.Topic, p)
 	pub := &l.pub
 	*pub = publication{
-		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: c.session.key,
+		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: c.lastActor,
 		retain: p.Retain && !c.profile.Device, noEcho: c.lastDecision == System,
 		publishedMS: l.nowMS(),
 	}
@@ -99,9 +100,11 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	if c.lastDecision == System || p.QoS == 2 && c.session.durable.Load() {
 		pub.x = l.newExchange(c)
 	}
+	from := 0
 	if p.QoS == 2 && c.session.durable.Load() {
 		cm := l.pending()
 		l.identify(c.session)
+		from, pub.exact = cm.batch.Bytes(), true
 		cm.batch.PutReceived(c.session.id, p.PacketID)
 		pub.x.hold()
 		cm.exchanges = append(cm.exchanges, pub.x)
@@ -110,6 +113,9 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.retain(pub)
 	}
 	l.route(pub, r)
+	if pub.tie != nil {
+		l.pending().batch.Tie(pub.tie, from)
+	}
 	if c.lastDecision == System {
 		x := pub.x
 		x.Key, x.Principal, x.ClientID = c.session.key, c.principal, c.clientID
@@ -238,6 +244,8 @@ func (l *loop) onAck(c *client, f mqtt.Frame) error {
 	case mqtt.PUBACK:
 		if seq, ok := s.out.Puback(p.PacketID); ok {
 			l.completed(s, seq, durable)
+		} else {
+			l.acknowledgeCarried(c, p.PacketID)
 		}
 	case mqtt.PUBREC:
 		if p.Code >= mqtt.UnspecifiedError {
@@ -311,6 +319,9 @@ type Message struct {
 	// Expires is how long the message may wait for its receiver; 0 is the
 	// receiver's own limit.
 	Expires time.Duration
+	// To is the key of the only session that gets it; "" is everybody the topic has.
+	// A message with a secret has no other receiver.
+	To string
 	// Publisher names the origin in records, for example "api".
 	Publisher string
 }

@@ -43,6 +43,7 @@ func (l *loop) retain(p *publication) {
 		t.run(l)
 		return
 	}
+	t.tie = p.part()
 	keeper.t.Post(t)
 }
 
@@ -50,6 +51,7 @@ type retainTask struct {
 	b     *Broker
 	topic string
 	x     *Exchange
+	tie   *queue.Tie
 }
 
 // Run writes on the keeper's loop.
@@ -57,6 +59,7 @@ func (t *retainTask) Run(*transport.Loop) { t.run(t.b.loops[0]) }
 
 func (t *retainTask) run(l *loop) {
 	cm := l.pending()
+	from := cm.batch.Bytes()
 	if m, ok := l.b.retained.Get(t.topic); ok {
 		l.message = queue.Message{
 			Topic: t.topic, Payload: m.payload, Properties: m.properties, QoS: m.qos, Retain: true,
@@ -67,6 +70,9 @@ func (t *retainTask) run(l *loop) {
 	} else {
 		cm.batch.DeleteRetained(t.topic)
 		l.retainedUntil(t.topic, 0)
+	}
+	if t.tie != nil {
+		cm.batch.Tie(t.tie, from)
 	}
 	if t.x != nil {
 		cm.exchanges = append(cm.exchanges, t.x)

@@ -10,7 +10,7 @@ import (
 )
 
 // salvage gives what waits on disk for a session that has ended to other members
-// of its shared subscriptions [MQTT-4.8.2-5], slice by slice. Until it is done the
+// of its shared subscriptions (4.8.2), slice by slice. Until it is done the
 // session's record stays, marked as ended, so that a server which stops in between
 // goes on with it.
 type salvage struct {
@@ -90,7 +90,7 @@ func (v *salvage) Run(*transport.Loop) {
 }
 
 // item is a message that others may get, nil if they may not: at QoS 2 one whose
-// delivery has begun is lost rather than delivered twice [MQTT-4.8.2-6].
+// delivery has begun is lost rather than delivered twice [MQTT-4.8.2-5].
 func (v *salvage) item(q *queue.Item) *item {
 	seq, m := uint64(q.Seq), &q.Message
 	begun := seq <= v.sent || q.State == queue.Released

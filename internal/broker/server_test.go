@@ -343,6 +343,12 @@ func (h *handler) Handle(x *Exchange) {
 			<-h.later
 			x.Done(nil)
 		}()
+	case strings.HasSuffix(x.Topic, "/asklater"):
+		x.Reply([]byte(strings.Replace(x.Topic, "/up/", "/down/", 1)+"_reply"), []byte("late"))
+		go func() {
+			<-h.later
+			x.Done(nil)
+		}()
 	case strings.HasSuffix(x.Topic, "/ask"):
 		x.Reply([]byte(strings.Replace(x.Topic, "/up/", "/down/", 1)+"_reply"), append([]byte("re:"), x.Payload...))
 		x.Done(nil)

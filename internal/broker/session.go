@@ -23,7 +23,8 @@ type Session struct {
 
 	profile *Profile
 	rights  Rights
-	client  *client // nil while offline
+	client  *client   // nil while offline
+	via     *carriage // set while another client's connection carries it; then client is nil
 
 	id   queue.SessionID // 0: nothing of it is stored
 	subs subscriptions

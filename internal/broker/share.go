@@ -168,9 +168,9 @@ func (s *Session) land(seq uint64) {
 }
 
 // orphans takes out of a session that ends with its connection what other members
-// of its shared subscriptions may get: what was not sent, and at QoS 1 what was
-// not acknowledged [MQTT-4.8.2-5]. At QoS 2 what was sent is lost rather than
-// delivered twice [MQTT-4.8.2-6].
+// of its shared subscriptions may get (4.8.2): what was not sent, and at QoS 1
+// what was not acknowledged. At QoS 2 what was sent is lost rather than delivered
+// twice [MQTT-4.8.2-5].
 func (s *Session) orphans() (list []item) {
 	h := s.share
 	if h == nil || s.durable.Load() {

@@ -22,6 +22,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 	why := ""
 	var fresh []string
 	var replays []*replay
+	var others carriedFilters // of sessions that the client carries
 	for i, want := range p.Filters {
 		filter := string(want.Filter)
 		code := l.judge(c, s, filter)
@@ -48,6 +49,9 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		case 2:
 			o |= topics.RetainNever
 		}
+		if c.carrying != nil && others.take(c, subscription{filter: filter, options: o, id: id}, i) {
+			continue
+		}
 		s.joinShare(filter)
 		existed := s.subs.put(subscription{filter: filter, options: o, id: id})
 		l.b.index.Subscribe(filter, s, o, id)
@@ -65,7 +69,12 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		}
 		replays = append(replays, &replay{filter: filter, options: o, id: id})
 	}
-	l.subscribed(c, s, session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes, Reason: why}, changed, fresh)
+	ack := session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes, Reason: why}
+	if others != nil {
+		l.subscribedCarried(c, s, ack, changed, fresh, others)
+		return nil
+	}
+	l.subscribed(c, s, ack, changed, fresh)
 	if len(replays) > 0 {
 		c.replays = append(c.replays, replays...)
 		l.replay(c)
@@ -128,8 +137,15 @@ func (l *loop) onUnsubscribe(c *client, f mqtt.Frame) error {
 	s := c.session
 	var codes []mqtt.ReasonCode
 	changed := false
-	for _, name := range p.Filters {
+	var others carriedFilters
+	for i, name := range p.Filters {
 		filter := string(name)
+		if c.carrying != nil && others.take(c, subscription{filter: filter}, i) {
+			if c.version == mqtt.V5 {
+				codes = append(codes, mqtt.Success)
+			}
+			continue
+		}
 		existed := s.subs.remove(filter)
 		if existed {
 			l.b.index.Unsubscribe(filter, s)
@@ -143,6 +159,11 @@ func (l *loop) onUnsubscribe(c *client, f mqtt.Frame) error {
 			codes = append(codes, code)
 		}
 	}
-	l.subscribed(c, s, session.Ack{Type: mqtt.UNSUBACK, ID: p.PacketID, Codes: codes}, changed, nil)
+	ack := session.Ack{Type: mqtt.UNSUBACK, ID: p.PacketID, Codes: codes}
+	if others != nil {
+		l.subscribedCarried(c, s, ack, changed, nil, others)
+		return nil
+	}
+	l.subscribed(c, s, ack, changed, nil)
 	return nil
 }

@@ -7,6 +7,7 @@ import (
 
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/transport"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -32,7 +33,11 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 			Cause: "the CONNECT has no user name, and nobody may log in anonymously; a device sends {deviceName}&{productKey}, an application the name of its user (linkstead user add NAME)"})
 	default:
 		if id, err := alink.ParseClientID(r.ClientID); err == nil {
-			if why := p.unsupported(id, clip(r.Username)); why != nil {
+			if id.SecureMode == "-1" {
+				p.loginGuided(r, id, answer)
+				return
+			}
+			if why := misguided(id, clip(r.Username)); why != nil {
 				answer(nil, why)
 				return
 			}
@@ -44,7 +49,7 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 // refused keeps a refusal for those who ask why.
 func (p *Platform) refused(r *broker.LoginRequest, why *broker.Refusal) {
 	p.refusals.add(Refusal{
-		AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: r.Remote.String(),
+		AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: transport.PeerName(r.Remote),
 		Transport: r.Kind.String(), Code: why.Code.String(), Cause: why.Cause,
 	})
 }
@@ -133,6 +138,9 @@ type drops struct {
 // Dropped records a message that was not delivered. What repeats within a second
 // is counted in one record.
 func (p *Platform) Dropped(d broker.Drop) {
+	if d.Reason == broker.DropNotAuthorized.String() {
+		p.refusedForSub(d)
+	}
 	r := &p.drops
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -78,7 +78,7 @@ func parseVerifier(text string) (c scram.StoredCredentials, err error) {
 // Converse begins an extended authentication. Only applications are offered one,
 // and only if it is switched on.
 func (p *Platform) Converse(method string, r *broker.LoginRequest) broker.Conversation {
-	if method != scramMethod || !p.options.SCRAM || strings.Contains(r.Username, "&") {
+	if method != scramMethod || !p.settings.Load().SCRAM || strings.Contains(r.Username, "&") {
 		return nil
 	}
 	c := &scramLogin{p: p, r: r}

@@ -180,7 +180,7 @@ func (p *Platform) user(ctx context.Context, name string) (*user, error) {
 
 func (p *Platform) admitUser(r *broker.LoginRequest, u *user) *broker.Admission {
 	id := r.ClientID
-	a := &broker.Admission{Owner: "u:" + u.name, Profile: &p.application, Rights: u, Principal: u}
+	a := &broker.Admission{Owner: "u:" + u.name, Profile: p.Profile(false), Rights: u, Principal: u}
 	if id == "" {
 		id = broker.AssignClientID()
 		a.ClientID = id
@@ -259,7 +259,7 @@ func (p *Platform) PutUser(ctx context.Context, who, name, password string, righ
 		return err
 	}
 	rec.PasswordHash = hash
-	if p.options.SCRAM {
+	if p.settings.Load().SCRAM {
 		verifier, err := scramVerifier(password)
 		if err != nil {
 			return &Error{Kind: KindInvalid, Message: "the password cannot be used with SCRAM: " + err.Error(),

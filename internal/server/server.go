@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -13,9 +12,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/broker"
@@ -33,8 +34,21 @@ type Options struct {
 	// Sources tell where each value of the configuration came from, for the
 	// admin API; may be nil.
 	Sources config.Sources
+	// Load reads the configuration again; nil if it cannot be reloaded.
+	Load func() (config.Config, config.Sources, error)
+	// Level is the level of Logger, to be changed by a reload; may be nil.
+	Level *slog.LevelVar
 	// Version is shown by the admin API.
 	Version string
+	// Disk is what the stores lie on: the operating system's file system. Tests
+	// put one beneath them that loses its power or fails.
+	Disk Disk
+}
+
+// Disk is what the stores lie on; the zero value is the operating system's.
+type Disk struct {
+	Messages vfs.FS // see queue.Options.FS
+	Records  string // see store.Options.VFS
 }
 
 // Server is a running linkstead.
@@ -42,7 +56,11 @@ type Server struct {
 	Platform *platform.Platform
 	Broker   *broker.Broker
 
+	options     Options
+	reloading   sync.Mutex // guards config and sources, and is held during a reload
 	config      config.Config
+	sources     config.Sources
+	scraper     atomic.Pointer[string] // the token for /metrics, "" for none
 	logger      *slog.Logger
 	store       *store.Store
 	log         *queue.Log
@@ -67,14 +85,14 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s = &Server{config: cfg, logger: o.Logger, stopped: make(chan struct{})}
+	s = &Server{options: o, config: cfg, sources: o.Sources, logger: o.Logger, stopped: make(chan struct{})}
 	begun := s // what is returned is nil by the time of the cleaning up
 	defer func() {
 		if err != nil {
 			_ = begun.shutdown(context.Background())
 		}
 	}()
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := store.MakeDir(cfg.Data); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}
 	keyFile := cfg.KeyFile
@@ -88,20 +106,20 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.newKey = created
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: filepath.Join(cfg.Data, "records"), MasterKey: key, Durability: store.Durability(cfg.Durability),
-		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger,
+		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger, VFS: o.Disk.Records,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.log, err = queue.Open(queue.Options{
 		Dir: filepath.Join(cfg.Data, "messages"), Durability: durability(cfg.Durability), Logger: o.Logger,
+		FS: o.Disk.Messages,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.Platform = platform.New(platform.Options{
-		Store: s.store, Logger: o.Logger, Device: deviceProfile(cfg), Application: applicationProfile(cfg),
-		Strict: cfg.Device.Strict, SCRAM: cfg.Auth.SCRAM, CallTimeout: time.Duration(cfg.Device.CallTimeout),
+		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg),
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
@@ -115,14 +133,19 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err != nil {
 		return nil, err
 	}
+	s.Broker.SetFarewell(farewell(&cfg))
 	s.Platform.Bind(s.Broker)
-	s.certificate, err = certificate(cfg)
+	s.certificate, err = transport.LoadOrCreate(certificateOptions(&cfg))
+	if err != nil {
+		return nil, err
+	}
+	doors, err := listeners(&cfg)
 	if err != nil {
 		return nil, err
 	}
 	makeRoom(cfg.Loops)
 	s.transport, err = transport.Listen(transport.Options{
-		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: listeners(cfg), TLS: s.certificate.Config,
+		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: doors, TLS: s.certificate.Config,
 		WebSocket: true, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
 	})
@@ -146,6 +169,14 @@ func makeRoom(loops int) {
 	if want := cores + loops; os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < want {
 		runtime.GOMAXPROCS(want)
 	}
+}
+
+// subLogins is how often a sub-device may log in per minute: the cloud allows five.
+func subLogins(cfg config.Config) int {
+	if cfg.Device.Strict {
+		return min(cfg.Device.SubLogins, 5)
+	}
+	return cfg.Device.SubLogins
 }
 
 func durability(name string) queue.Durability {
@@ -193,18 +224,6 @@ func sharing(cfg config.Config) broker.Sharing {
 	return s
 }
 
-func listeners(cfg config.Config) []transport.Listener {
-	var out []transport.Listener
-	for _, a := range cfg.Listen {
-		if path, ok := strings.CutPrefix(a, "unix:"); ok {
-			out = append(out, transport.Listener{Network: "unix", Address: path})
-			continue
-		}
-		out = append(out, transport.Listener{Network: "tcp", Address: a})
-	}
-	return out
-}
-
 // serveAdmin starts the admin API and writes where it is for the command line.
 func (s *Server) serveAdmin(o Options) error {
 	tokenFile := filepath.Join(s.config.Data, "admin.token")
@@ -213,10 +232,11 @@ func (s *Server) serveAdmin(o Options) error {
 		return err
 	}
 	s.token, s.newToken = token, created
-	metricsToken, err := s.metricsToken()
+	scraper, err := metricsToken(&s.config)
 	if err != nil {
 		return err
 	}
+	s.scraper.Store(&scraper)
 	ln, err := net.Listen("tcp", s.config.Admin)
 	if err != nil {
 		return fmt.Errorf("the admin API cannot listen on %s: %w; choose another address with --admin", s.config.Admin, err)
@@ -224,9 +244,9 @@ func (s *Server) serveAdmin(o Options) error {
 	s.adminAddr = ln.Addr()
 	handler := admin.New(admin.Options{
 		Platform: s.Platform, Broker: s.Broker, Token: token, Logger: o.Logger, Address: ln.Addr().String(), Remote: s.config.AdminRemote,
-		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile(), Config: s.config.Entries(o.Sources),
+		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile(), Config: s.entries, Reload: s.reloader(),
 		QueueMetrics: s.log.Metrics, TransportStats: s.transport.Stats,
-		MetricsToken: metricsToken, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
+		MetricsToken: func() string { return *s.scraper.Load() }, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
 	})
 	s.adminServer = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -268,54 +288,3 @@ func (s *Server) CAFingerprint() string { return s.certificate.CAFingerprint() }
 
 // NewCA reports whether the authority was made by this start.
 func (s *Server) NewCA() bool { return s.certificate.Created() }
-
-// ReloadCertificate reads the certificate files again. Connections stay; a file
-// that cannot be used is reported and the old certificate is kept.
-func (s *Server) ReloadCertificate() error { return s.certificate.Reload() }
-
-// Shutdown stops the server: no new connections, clients are told as far as their
-// protocol allows, what was acknowledged is on disk, files are closed. It returns
-// early, with the context's error, if ctx ends while clients are still there.
-func (s *Server) Shutdown(ctx context.Context) error {
-	err := errors.New("the server is being stopped already")
-	s.stop.Do(func() {
-		err = s.shutdown(ctx)
-		close(s.stopped)
-	})
-	return err
-}
-
-// Done is closed when the server has stopped.
-func (s *Server) Done() <-chan struct{} { return s.stopped }
-
-func (s *Server) shutdown(ctx context.Context) error {
-	var errs []error
-	if s.adminServer != nil {
-		_ = s.adminServer.Close()
-		_ = os.Remove(filepath.Join(s.config.Data, "admin.json"))
-	}
-	if s.transport != nil {
-		if err := s.Broker.Drain(ctx); err != nil {
-			errs = append(errs, err)
-		}
-		if err := s.transport.Shutdown(ctx); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if s.Broker != nil {
-		s.Broker.Close()
-	}
-	if s.Platform != nil {
-		s.Platform.Close()
-	}
-	if s.trace != nil {
-		errs = append(errs, s.trace.Close())
-	}
-	if s.log != nil {
-		errs = append(errs, s.log.Close())
-	}
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
-	}
-	return errors.Join(errs...)
-}

@@ -19,8 +19,8 @@ type Shape struct {
 
 // shapes lists what [ParseShape] takes, for its errors and for help texts.
 var shapes = []struct{ name, arguments, means string }{
-	{"walk", "", "a step up or down at each post, within the model's bounds (numbers without a shape do this)"},
-	{"random", "[:MIN:MAX]", "any value between the bounds"},
+	{"walk", "", "a step up or down at each post; numbers without a shape do this"},
+	{"random", "[:MIN:MAX]", "any value between the bounds, those of the model if none are given"},
 	{"constant", ":VALUE", "always the same"},
 	{"sine", ":MEAN:AMPLITUDE:PERIOD", "a wave, sine:20:5:1h"},
 	{"ramp", ":MIN:MAX:PERIOD", "from MIN up to MAX in a period, then again"},

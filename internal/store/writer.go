@@ -247,7 +247,7 @@ func (s *Store) report(err error, b *batch) {
 }
 
 // expired is the time before which history is gone, ms.
-func (s *Store) expired() int64 { return s.now() - s.opts.Retention.Milliseconds() }
+func (s *Store) expired() int64 { return s.now() - s.retention.Load() }
 
 // replay rebuilds the heads from history_wal.
 func (s *Store) replay(ctx context.Context) error {

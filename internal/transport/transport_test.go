@@ -92,7 +92,7 @@ func (r *recorder) waitClosed(t testing.TB) error {
 func mustListen(t testing.TB, o Options) *Server {
 	t.Helper()
 	if o.Listeners == nil {
-		o.Listeners = []Listener{{"tcp", "127.0.0.1:0"}}
+		o.Listeners = []Listener{{Network: "tcp", Address: "127.0.0.1:0"}}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
