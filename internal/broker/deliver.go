@@ -292,7 +292,7 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 	again = again || it.seq <= s.suspect
 	s.sent = max(s.sent, it.seq)
 	id := s.out.Send(it.seq, it.qos)
-	if !durable {
+	if s.share != nil && !durable {
 		s.fly(*it)
 	}
 	l.stats.delivered.add(1)

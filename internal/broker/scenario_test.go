@@ -341,15 +341,29 @@ func (p *play) publish(text string) {
 	}
 }
 
+// dropped compares what was dropped since the last call. Some drops follow from
+// what is read from disk first, so it looks again while there are too few.
 func (p *play) dropped(want string) {
-	p.settle()
 	counts := map[string]int{}
 	var order []string
-	for _, d := range p.s.recorder.take() {
-		if counts[d.Reason] == 0 {
-			order = append(order, d.Reason)
+	total := 0
+	for _, n := range strings.Fields(want) {
+		if k, err := strconv.Atoi(n); err == nil {
+			total += k
 		}
-		counts[d.Reason] += d.Count
+	}
+	for until := time.Now().Add(p.patience); ; {
+		p.settle()
+		for _, d := range p.s.recorder.take() {
+			if counts[d.Reason] == 0 {
+				order = append(order, d.Reason)
+			}
+			counts[d.Reason] += d.Count
+			total -= d.Count
+		}
+		if total <= 0 || time.Now().After(until) {
+			break
+		}
 	}
 	var got []string
 	for _, r := range order {

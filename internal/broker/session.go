@@ -49,11 +49,11 @@ type Session struct {
 	touched      bool // has messages in the loop's batch
 	dirty        bool // its record goes with the loop's batch
 	unsaved      bool // the disk did not take its record
+	gone         bool
 
 	expirySeconds uint32       // 5.0 Session Expiry Interval; ^0 never
 	load          atomic.Int32 // how much a member of shared subscriptions has to do; see weigh
 	offlineMS     int64        // Unix milliseconds of the last disconnect
-	gone          bool
 	delayed       *delayedWill // nil: none waits
 	share         *share       // nil: it has no shared subscriptions
 }
