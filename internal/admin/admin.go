@@ -35,8 +35,8 @@ type Options struct {
 	Version string
 	// MQTTAddresses lists where devices and MQTT clients connect.
 	MQTTAddresses func() []string
-	// CAFile is the certificate that TLS devices trust, or "".
-	CAFile string
+	// CAFile gives the certificate that TLS devices trust, or "".
+	CAFile func() string
 	// Config gives the effective configuration.
 	Config func() []config.Entry
 	// Reload reads the configuration again on somebody's behalf, and returns what

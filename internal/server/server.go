@@ -284,7 +284,7 @@ func (s *Server) serveAdmin(o Options) error {
 	s.adminAddr = ln.Addr()
 	handler := admin.New(admin.Options{
 		Platform: s.Platform, Broker: s.Broker, Token: token, Logger: o.Logger, Address: ln.Addr().String(), Remote: s.config.AdminRemote,
-		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile(), Config: s.entries, Reload: s.reloader(),
+		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile, Config: s.entries, Reload: s.reloader(),
 		QueueMetrics: s.log.Metrics, TransportStats: s.transport.Stats,
 		MetricsToken: func() string { return *s.scraper.Load() }, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
 	})
