@@ -121,8 +121,6 @@ func New(o Options) *Platform {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
 	p.wg.Go(func() { p.work(p.records) })
-	p.wg.Go(p.greet)
-	p.wg.Go(p.schedule)
 	for _, q := range p.scripts {
 		p.wg.Go(func() { p.work(q) })
 	}
@@ -143,8 +141,13 @@ func (p *Platform) work(jobs <-chan func()) {
 	}
 }
 
-// Bind tells the platform which broker it serves.
-func (p *Platform) Bind(b Broker) { p.broker = b }
+// Bind tells the platform which broker it serves, once; what it does by itself
+// begins then.
+func (p *Platform) Bind(b Broker) {
+	p.broker = b
+	p.wg.Go(p.greet)
+	p.wg.Go(p.schedule)
+}
 
 // Profile is how devices, or applications, are treated.
 func (p *Platform) Profile(device bool) *broker.Profile {
