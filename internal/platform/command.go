@@ -166,10 +166,16 @@ type command struct {
 	params                 json.RawMessage
 	// who did what, for the audit log; no action for what changes nothing
 	who, action string
+	// version is that of the message, "1.0.0" if empty
+	version string
+	// notice: it is about the device's place here, not its thing model
+	notice bool
 }
 
 func (c *command) kind() int {
 	switch {
+	case c.notice:
+		return commandNotice
 	case c.service != "":
 		return commandService
 	case c.action == "":
@@ -237,7 +243,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 		return nil, err
 	}
 	compact := v.AppendJSON(nil)
-	topic, payload, err := p.outgoing(pr, pk, dn, c.topic, alink.AppendCommand(nil, c.method, id, compact, ""))
+	topic, payload, err := p.outgoing(pr, pk, dn, c.topic, alink.AppendCommand(nil, c.method, id, compact, c.version))
 	if err != nil {
 		return nil, err
 	}
@@ -263,7 +269,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	}
 	timeout := o.Timeout
 	if timeout <= 0 {
-		timeout = p.options.CallTimeout
+		timeout = p.settings.Load().CallTimeout
 	}
 	time.AfterFunc(timeout, func() {
 		if p.calls.forget(at, w) {

@@ -235,7 +235,7 @@ func (p *Platform) pushSet(pk, dn string, params []byte) {
 		p.calls.waiting[at] = w
 	}
 	p.calls.mu.Unlock()
-	time.AfterFunc(p.options.CallTimeout, func() {
+	time.AfterFunc(p.settings.Load().CallTimeout, func() {
 		if p.calls.forget(at, w) {
 			p.figures.timeouts[commandSet].Add(0, 1)
 		}

@@ -111,9 +111,9 @@ func (p *Platform) fileSignature(path, expires string) string {
 	return hex.EncodeToString(h.Sum(nil))[:40]
 }
 
-// ServeHTTP serves files to whoever has a signed address that is still good:
+// ServeFile serves files to whoever has a signed address that is still good:
 // GET and HEAD, with Range, no redirect, no chunked encoding.
-func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (p *Platform) ServeFile(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		http.Error(w, "only GET and HEAD", http.StatusMethodNotAllowed)
 		return

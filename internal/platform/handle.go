@@ -34,12 +34,19 @@ func (p *Platform) Handle(x *broker.Exchange) {
 		x.Done(nil)
 		return
 	}
-	if p.throughScript(d, t, x) {
+	owner := d
+	if d.subs != nil && !t.Of(d.pk, d.dn) {
+		if owner = d.subOf(&t); owner == nil { // logged out a moment ago, or the answer to a notice
+			x.Done(nil)
+			return
+		}
+	}
+	if p.throughScript(owner, t, x) {
 		return
 	}
 	w := workers.Get().(*worker)
-	w.p, w.d = p, d
-	if done := p.serve(w, d, t, x); done {
+	w.p, w.d = p, owner
+	if done := p.serve(w, owner, t, x); done {
 		x.Done(nil)
 	}
 	w.p, w.d = nil, nil
@@ -54,9 +61,11 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		p.answered(w, d, t, x)
 		return true
 	case t.Reply:
-		if t.Kind.Direction() == alink.Down {
+		switch {
+		case t.Kind == alink.TopoChange, t.Kind == alink.ThingDisable, t.Kind == alink.ThingEnable, t.Kind == alink.ThingDelete: // nobody waits for these
+		case t.Kind.Direction() == alink.Down:
 			p.answered(w, d, t, x)
-		} else {
+		default:
 			p.unserved.note(p, d, x.Topic)
 		}
 		return true
@@ -92,6 +101,10 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.deviceLogs(w, d, t, x)
 	case alink.TemplateGet, alink.DynamicTSLGet:
 		return p.template(w, d, t, x)
+	case alink.SessionLogin, alink.SessionBatchLogin, alink.SessionLogout, alink.SessionBatchLogout,
+		alink.TopoAdd, alink.TopoDelete, alink.TopoGet, alink.ListFound,
+		alink.SubRegister, alink.SubUnregister, alink.ProductRegister:
+		return p.gateway(w, d, t, x)
 	}
 	if t.Kind == alink.Unknown && t.Suffix == "thing/config/log/post" { // a mistake of a third-party SDK (spec/services.md §5)
 		t.Kind, t.Suffix = alink.LogPost, ""

@@ -34,7 +34,7 @@ func (s *Server) serveFiles() error {
 		return errors.Join(err, ln.Close())
 	}
 	s.filesServer = &http.Server{
-		Handler: s.Platform, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
+		Handler: http.HandlerFunc(s.Platform.ServeFile), ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 		ErrorLog: slog.NewLogLogger(s.logger.Handler(), slog.LevelDebug),
 	}
 	two := &eitherListener{Listener: ln, config: func() *tls.Config {
