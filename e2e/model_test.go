@@ -339,3 +339,22 @@ func TestValidationModes(t *testing.T) {
 		w.asks(d, request{tt.mode + " " + tt.params, "thing/event/property/post", `{"id":"1","params":` + tt.params + `}`, replyTo(200, tt.data, "1", "success", method)})
 	}
 }
+
+// TestCustomTopicsWithoutUser: older products have custom topics without the level user.
+func TestCustomTopicsWithoutUser(t *testing.T) {
+	h := mustStart(t)
+	d := h.addSeed()
+	w := h.login(d)
+	get, update := "/"+d.ProductKey+"/"+d.DeviceName+"/get", "/"+d.ProductKey+"/"+d.DeviceName+"/update"
+	w.ask(append([]byte{0x82, byte(5 + len(get)), 0, 1, 0, byte(len(get))}, get+"\x01"...), []byte{0x90, 3, 0, 1, 1})
+	if err := h.Platform.Publish(t.Context(), who, get, []byte("hello"), 0, false); err != nil {
+		t.Fatal(err)
+	}
+	w.wantPublication(get, "hello")
+	u := h.addUser("app")
+	app := h.dial()
+	app.ask(connectOf(alink.Login{ClientID: "app", Username: u.name, Password: u.password}, 60), connected)
+	app.ask(append([]byte{0x82, byte(5 + len(update)), 0, 1, 0, byte(len(update))}, update+"\x00"...), []byte{0x90, 3, 0, 1, 0})
+	w.send(publish(update, "here I am", 0))
+	app.wantPublication(update, "here I am")
+}

@@ -89,7 +89,7 @@ func newScriptTestCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "test FILE",
 		Short: "Run a script on sample bytes or a sample message, without a server",
-		Long: `Runs a script as the server does, with the same limits: 16 MiB of memory, 250 ms a call.
+		Long: `Runs a script as the server does, with the same limits: 16 MiB of memory, 1 s a call.
 --up takes the bytes of a device in hex, with or without 0x and blanks, and prints the
 message; with --topic it is transformPayload that runs. --down takes a message as JSON
 and prints the bytes.`,

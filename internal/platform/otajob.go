@@ -61,7 +61,7 @@ func (p *Platform) scheduleDue() error {
 	} else if n > 0 {
 		p.logger.Info("upgrades ended because the time of their job was over", "devices", n)
 	}
-	for p.broker != nil {
+	for {
 		due, err := p.store.DueTasks(p.ctx, p.now(), scheduleBatch)
 		if err != nil || len(due) == 0 {
 			return err
@@ -80,7 +80,6 @@ func (p *Platform) scheduleDue() error {
 			}
 		}
 	}
-	return nil
 }
 
 // Firmware is a package that devices can be given.

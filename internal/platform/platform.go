@@ -136,8 +136,6 @@ func New(o Options) *Platform {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
 	p.wg.Go(func() { p.work(p.records) })
-	p.wg.Go(p.greet)
-	p.wg.Go(p.schedule)
 	for _, q := range p.scripts {
 		p.wg.Go(func() { p.work(q) })
 	}
@@ -158,8 +156,13 @@ func (p *Platform) work(jobs <-chan func()) {
 	}
 }
 
-// Bind tells the platform which broker it serves.
-func (p *Platform) Bind(b Broker) { p.broker = b }
+// Bind tells the platform which broker it serves, once; what it does by itself
+// begins then.
+func (p *Platform) Bind(b Broker) {
+	p.broker = b
+	p.wg.Go(p.greet)
+	p.wg.Go(p.schedule)
+}
 
 // Set changes the settings. Profiles handed out before stay as they were: the
 // broker has to ask for them again.

@@ -135,8 +135,6 @@ func (d *shadowDocument) appendMetadata(dst []byte) []byte {
 	return append(dst, '}')
 }
 
-func (d *shadowDocument) empty() bool { return len(d.Reported.State) == 0 && len(d.Desired.State) == 0 }
-
 // check refuses a document beyond the limits.
 func (d *shadowDocument) check() error {
 	if len(d.Reported.State) > maxShadowAttributes || len(d.Desired.State) > maxShadowAttributes {

@@ -27,7 +27,7 @@ const maxResult = 1 << 20
 type Limits struct {
 	Memory uintptr       // bytes of one virtual machine: 16 MiB
 	Stack  uintptr       // bytes: 256 KiB
-	Time   time.Duration // of one call: 250 ms
+	Time   time.Duration // of one call: 1 s
 }
 
 // Kind says what is wrong with a script.
@@ -108,7 +108,7 @@ func New(source string, limits Limits) (*Script, error) {
 		limits.Stack = 256 << 10
 	}
 	if limits.Time == 0 {
-		limits.Time = 250 * time.Millisecond
+		limits.Time = time.Second
 	}
 	switch {
 	case strings.TrimSpace(source) == "":
@@ -217,6 +217,9 @@ func (s *Script) call(function, name string, args ...any) (kind byte, result str
 			_ = vm.Close()
 		}
 	}()
+	if err := vm.SetEvalTimeout(s.limits.Time); err != nil {
+		return 0, "", classify(err, s.limits)
+	}
 	v, err := vm.Call(function, args...)
 	if err != nil {
 		return 0, "", classify(err, s.limits)
