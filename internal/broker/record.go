@@ -52,6 +52,9 @@ func appendText(dst []byte, s string) []byte {
 	return append(dst, s...)
 }
 
+// CheckRecord reports whether the stored record of a session can be read.
+func CheckRecord(b []byte) error { return new(Session).parseRecord(b) }
+
 // parseRecord fills a new session from its stored form.
 func (s *Session) parseRecord(b []byte) error {
 	r := recordReader{b: b}
