@@ -43,6 +43,7 @@ func (s *Store) runWriter() {
 	defer close(s.queue.stopped)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	var again <-chan time.Time // there is more to sweep
 	for {
 		select {
 		case <-s.queue.kick:
@@ -52,7 +53,9 @@ func (s *Store) runWriter() {
 			}
 		case <-tick.C:
 			s.commitRound()
-			s.sweep()
+			again = s.sweepAgain()
+		case <-again:
+			again = s.sweepAgain()
 		case <-s.queue.stop:
 			s.commitRound()
 			return
