@@ -196,6 +196,7 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 		m.SubscriptionIDs = append(append(m.SubscriptionIDs, t.id), t.more...)
 	}
 	cm.batch.Append(s.id, queueSeq(s.seq), m)
+	s.noteExpiry(expires)
 	s.stored++
 	s.storedBytes += int64(size)
 	s.meterQueue(1, int64(size))

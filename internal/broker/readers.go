@@ -8,7 +8,7 @@ type readers struct {
 	log  storage
 	mu   sync.Mutex
 	cond *sync.Cond
-	jobs []*reading
+	jobs []diskJob
 	stop bool
 	wg   sync.WaitGroup
 }
@@ -22,9 +22,15 @@ func newReaders(log storage, n int) *readers {
 	return r
 }
 
-// submit does not block: a session has at most one read under way, so sessions
-// bound the list.
-func (r *readers) submit(job *reading) {
+// diskJob is something to read.
+type diskJob interface {
+	// work reads, and posts what comes of it to a loop.
+	work(log storage)
+}
+
+// submit does not block: a session has at most one read of each kind under way,
+// so sessions bound the list.
+func (r *readers) submit(job diskJob) {
 	r.mu.Lock()
 	r.jobs = append(r.jobs, job)
 	r.mu.Unlock()

@@ -51,6 +51,7 @@ type Session struct {
 
 	expirySeconds uint32 // 5.0 Session Expiry Interval; ^0 never
 	offlineMS     int64  // Unix milliseconds of the last disconnect
+	expiresMS     int64  // when the first stored message may expire, 0: none will; see expire.go
 	gone          bool
 }
 
