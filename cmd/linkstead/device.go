@@ -20,7 +20,9 @@ func newDeviceCommand() *cobra.Command {
 		Example: "  linkstead device create a1ji0qFv6Jf/STC15\n  linkstead device list a1ji0qFv6Jf\n  linkstead device import devices.csv",
 	}), t)
 	cmd.AddCommand(newDeviceCreateCommand(t), newDeviceListCommand(t), newDeviceShowCommand(t), newDeviceImportCommand(t),
-		newDeviceEnabledCommand(t, true), newDeviceEnabledCommand(t, false), newDeviceDeleteCommand(t), newDeviceSecretCommand(t))
+		newDeviceEnabledCommand(t, true), newDeviceEnabledCommand(t, false), newDeviceDeleteCommand(t), newDeviceSecretCommand(t),
+		newDeviceLogCommand(t), newDeviceAccountCommand(t), newDeviceResetCommand(t), newDeviceBootstrapCommand(t),
+		newDeviceCertificateCommand(t))
 	return cmd
 }
 
@@ -149,12 +151,17 @@ func newDeviceShowCommand(t *target) *cobra.Command {
 					{"last online", localTime(d.LastOnlineAt)}, {"last offline", localTime(d.LastOfflineAt)}, {"last from", d.LastAddr},
 				}
 				if s := d.Session; s != nil {
-					if s.Online {
+					if s.Online && s.Via != "" {
+						fields = append(fields, [2]string{"connection", "through its gateway"})
+					} else if s.Online {
 						fields = append(fields, [2]string{"connection", s.Transport + " from " + s.Remote + ", MQTT " + s.Version},
 							[2]string{"client id", s.ClientID}, [2]string{"keep-alive", strconv.Itoa(int(s.KeepAlive)) + " s"})
 					}
 					fields = append(fields, [2]string{"subscriptions", strings.Join(s.Subscriptions, " ")},
 						[2]string{"waiting", strconv.Itoa(s.Queued)})
+				}
+				if d.Gateway != nil {
+					fields = append(fields, [2]string{"gateway", d.Gateway.ProductKey + "/" + d.Gateway.DeviceName})
 				}
 				for _, tag := range d.Tags {
 					fields = append(fields, [2]string{"tag " + tag.Key, tag.Value})
@@ -234,5 +241,49 @@ func newDeviceSecretCommand(t *target) *cobra.Command {
 		}),
 	}
 	cmd.Flags().StringVar(&reason, "reason", "", "why it is shown")
+	return cmd
+}
+
+func newDeviceResetCommand(t *target) *cobra.Command {
+	return &cobra.Command{
+		Use:   "reset PRODUCTKEY/DEVICENAME",
+		Short: "Let a device that has been online register once more",
+		Long: `Lets a device fetch its secret again by dynamic registration: it counts as never activated,
+tokens it was given are void, and its connection is closed. Its DeviceSecret stays.`,
+		Example: "  linkstead device reset a1ji0qFv6Jf/STC15",
+		Args:    cobra.ExactArgs(1),
+		RunE: t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			pk, dn, err := deviceArg(args[0])
+			if err != nil {
+				return err
+			}
+			if err := c.ResetDevice(cmd.Context(), pk, dn); err != nil {
+				return err
+			}
+			return printDone(cmd, "device "+args[0]+" may register again")
+		}),
+	}
+}
+
+func newDeviceBootstrapCommand(t *target) *cobra.Command {
+	var flags callFlags
+	cmd := &cobra.Command{
+		Use:     "bootstrap PRODUCTKEY/DEVICENAME",
+		Short:   "Tell a device to read its endpoint again, and await its reply",
+		Example: "  linkstead device bootstrap a1ji0qFv6Jf/STC15",
+		Args:    cobra.ExactArgs(1),
+		RunE: t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			pk, dn, err := deviceArg(args[0])
+			if err != nil {
+				return err
+			}
+			r, err := c.Bootstrap(cmd.Context(), pk, dn, flags.request())
+			if err != nil {
+				return err
+			}
+			return printCall(cmd, args[0], r)
+		}),
+	}
+	flags.register(cmd)
 	return cmd
 }

@@ -20,12 +20,15 @@ func newProductCommand() *cobra.Command {
 		Example: "  linkstead product create --name Thermometer\n  linkstead product list",
 	}), t)
 	cmd.AddCommand(newProductCreateCommand(t), newProductListCommand(t), newProductShowCommand(t),
-		newProductUpdateCommand(t), newProductDeleteCommand(t))
+		newProductUpdateCommand(t), newProductDeleteCommand(t), newProductSecretCommand(t))
 	return cmd
 }
 
 // productFlags are the properties of a product.
-type productFlags struct{ name, node, format, validation, description string }
+type productFlags struct {
+	name, node, format, validation, description string
+	dynamic, auto                               bool
+}
 
 func (p *productFlags) register(cmd *cobra.Command) {
 	f := cmd.Flags()
@@ -34,6 +37,8 @@ func (p *productFlags) register(cmd *cobra.Command) {
 	f.StringVar(&p.format, "format", "alink", "what devices send: alink or raw")
 	f.StringVar(&p.validation, "validation", "weak", "how messages are checked against the thing model: strong, weak or none")
 	f.StringVar(&p.description, "description", "", "text for people")
+	f.BoolVar(&p.dynamic, "dynamic-register", false, "registered devices may fetch their secret with the ProductSecret")
+	f.BoolVar(&p.auto, "auto-register", false, "besides, devices that nobody registered create themselves with the ProductSecret")
 }
 
 func newProductCreateCommand(t *target) *cobra.Command {
@@ -48,7 +53,8 @@ that devices move here unchanged. The ProductSecret is shown this once.`,
 		Args:    cobra.MaximumNArgs(1),
 		RunE: t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
 			in := platform.Product{Name: flags.name, NodeType: flags.node, DataFormat: flags.format,
-				Validation: flags.validation, Description: flags.description, ProductSecret: secret}
+				Validation: flags.validation, Description: flags.description, ProductSecret: secret,
+				DynamicRegister: flags.dynamic, AutoRegister: flags.auto}
 			if len(args) > 0 {
 				in.ProductKey = args[0]
 			}
@@ -124,9 +130,45 @@ func printProduct(cmd *cobra.Command, p admin.ProductInfo) error {
 		return printFields(w,
 			[2]string{"product", p.ProductKey}, [2]string{"name", p.Name}, [2]string{"node", p.NodeType},
 			[2]string{"format", p.DataFormat}, [2]string{"validation", p.Validation}, [2]string{"description", p.Description},
-			[2]string{"created", localTime(p.CreatedAt)},
+			[2]string{"register", registration(p.Product)}, [2]string{"created", localTime(p.CreatedAt)},
 			[2]string{"devices", fmt.Sprintf("%d, %d of them have been online", p.Devices, p.Activated)})
 	})
+}
+
+// registration says what devices of a product may do with the ProductSecret.
+func registration(p platform.Product) string {
+	switch {
+	case p.DynamicRegister && p.AutoRegister:
+		return "devices fetch their secret, and create themselves"
+	case p.DynamicRegister:
+		return "registered devices fetch their secret"
+	}
+	return "off"
+}
+
+func newProductSecretCommand(t *target) *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:     "secret PRODUCTKEY --reason TEXT",
+		Short:   "Show a product's ProductSecret; the reason is kept in the audit log",
+		Example: "  linkstead product secret a1ji0qFv6Jf --reason 'firmware for dynamic registration'",
+		Args:    cobra.ExactArgs(1),
+		RunE: t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			if reason == "" {
+				return usageError("--reason is missing: it is kept in the audit log")
+			}
+			secret, err := c.RevealProductSecret(cmd.Context(), args[0], reason)
+			if err != nil {
+				return err
+			}
+			return output(cmd, map[string]string{"ProductKey": args[0], "ProductSecret": secret}, func(w io.Writer) error {
+				_, err := io.WriteString(w, secret+"\n")
+				return err
+			})
+		}),
+	}
+	cmd.Flags().StringVar(&reason, "reason", "", "why it is shown")
+	return cmd
 }
 
 func newProductUpdateCommand(t *target) *cobra.Command {
@@ -145,6 +187,12 @@ func newProductUpdateCommand(t *target) *cobra.Command {
 				if cmd.Flags().Changed(f.flag) {
 					changes[f.member] = f.value
 				}
+			}
+			if cmd.Flags().Changed("dynamic-register") {
+				changes["dynamicRegister"] = flags.dynamic
+			}
+			if cmd.Flags().Changed("auto-register") {
+				changes["autoRegister"] = flags.auto
 			}
 			if len(changes) == 0 {
 				return usageError("nothing is to be changed; give --name, --validation …")

@@ -15,6 +15,7 @@ type DeviceInfo struct {
 	platform.Device
 	Session *broker.SessionInfo `json:"session,omitempty"` // nil: none is kept
 	Tags    []platform.Tag      `json:"tags,omitempty"`
+	Gateway *platform.DeviceRef `json:"gateway,omitempty"` // nil: it belongs to none
 }
 
 func (h *handler) deviceRoutes() {
@@ -25,6 +26,7 @@ func (h *handler) deviceRoutes() {
 	h.handle("DELETE /v1/devices/{pk}/{dn}", h.deleteDevice)
 	h.handle("POST /v1/devices/{pk}/{dn}/enable", h.enableDevice)
 	h.handle("POST /v1/devices/{pk}/{dn}/disable", h.disableDevice)
+	h.handle("POST /v1/devices/{pk}/{dn}/reset", h.resetDevice)
 	h.handle("POST /v1/devices/{pk}/{dn}/secret", h.revealSecret)
 }
 
@@ -92,6 +94,12 @@ func (h *handler) getDevice(w http.ResponseWriter, r *http.Request) error {
 	if info.Tags, err = h.Platform.Tags(r.Context(), pk, dn); err != nil {
 		return err
 	}
+	switch g, err := h.Platform.GatewayOf(r.Context(), pk, dn); {
+	case err == nil:
+		info.Gateway = &g
+	case platform.KindOf(err) != platform.KindNotFound:
+		return err
+	}
 	if info.Session, err = h.session(r, platform.DeviceKey(pk, dn)); err != nil {
 		return err
 	}
@@ -119,21 +127,38 @@ func (h *handler) disableDevice(w http.ResponseWriter, r *http.Request) error {
 	return done(w)
 }
 
+// resetDevice lets a device register once more.
+func (h *handler) resetDevice(w http.ResponseWriter, r *http.Request) error {
+	if err := h.Platform.ResetDevice(r.Context(), who(r), r.PathValue("pk"), r.PathValue("dn")); err != nil {
+		return err
+	}
+	return done(w)
+}
+
 // revealSecret takes {"reason": "…"} and answers {"deviceSecret": "…"}. The reason
 // is kept in the audit log.
 func (h *handler) revealSecret(w http.ResponseWriter, r *http.Request) error {
-	var in struct {
-		Reason string `json:"reason"`
-	}
-	if err := readJSON(w, r, &in); err != nil {
+	reason, err := readReason(w, r)
+	if err != nil {
 		return err
 	}
-	if in.Reason == "" || len(in.Reason) > 500 {
-		return invalid("a secret is shown for a reason of 1 to 500 bytes, which is kept in the audit log", "add \"reason\"")
-	}
-	secret, err := h.Platform.RevealSecret(r.Context(), who(r), r.PathValue("pk"), r.PathValue("dn"), in.Reason)
+	secret, err := h.Platform.RevealSecret(r.Context(), who(r), r.PathValue("pk"), r.PathValue("dn"), reason)
 	if err != nil {
 		return err
 	}
 	return answer(w, map[string]string{"deviceSecret": secret})
+}
+
+// readReason reads why a secret is to be shown.
+func readReason(w http.ResponseWriter, r *http.Request) (string, error) {
+	var in struct {
+		Reason string `json:"reason"`
+	}
+	if err := readJSON(w, r, &in); err != nil {
+		return "", err
+	}
+	if in.Reason == "" || len(in.Reason) > 500 {
+		return "", invalid("a secret is shown for a reason of 1 to 500 bytes, which is kept in the audit log", "add \"reason\"")
+	}
+	return in.Reason, nil
 }

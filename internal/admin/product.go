@@ -19,6 +19,7 @@ func (h *handler) productRoutes() {
 	h.handle("GET /v1/products/{pk}", h.getProduct)
 	h.handle("PATCH /v1/products/{pk}", h.updateProduct)
 	h.handle("DELETE /v1/products/{pk}", h.deleteProduct)
+	h.handle("POST /v1/products/{pk}/secret", h.revealProductSecret)
 }
 
 // listProducts answers {"products": […]} in the order of keys; after and limit
@@ -79,6 +80,20 @@ func (h *handler) updateProduct(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return h.getProduct(w, r)
+}
+
+// revealProductSecret takes {"reason": "…"} and answers {"productSecret": "…"}. The
+// reason is kept in the audit log.
+func (h *handler) revealProductSecret(w http.ResponseWriter, r *http.Request) error {
+	reason, err := readReason(w, r)
+	if err != nil {
+		return err
+	}
+	secret, err := h.Platform.RevealProductSecret(r.Context(), who(r), r.PathValue("pk"), reason)
+	if err != nil {
+		return err
+	}
+	return answer(w, map[string]string{"productSecret": secret})
 }
 
 // deleteProduct deletes a product; with ?force=1 also its devices.

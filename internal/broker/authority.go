@@ -20,9 +20,11 @@ type LoginRequest struct {
 	KeepAlive   uint16 // seconds
 	CleanStart  bool
 
-	Remote       netip.AddrPort
-	Kind         transport.Kind
-	Certificates []*x509.Certificate // verified client certificates, leaf first
+	Remote netip.AddrPort
+	Kind   transport.Kind
+	// Certificates are the client's, leaf first. It has proven that it has the key of
+	// the leaf; who signed it, and whether its time is over, is not looked at.
+	Certificates []*x509.Certificate
 	// Frame is the CONNECT packet as it came, for the annotated log of a refusal.
 	Frame []byte
 }
@@ -58,6 +60,14 @@ type Authority interface {
 	// Login calls done exactly once with an admission or a refusal, either before
 	// it returns or later from any goroutine. It must not block.
 	Login(r *LoginRequest, done func(*Admission, *Refusal))
+	// Converse begins an extended authentication by a method, for r, whose password
+	// counts for nothing; nil if the method is not offered.
+	Converse(method string, r *LoginRequest) Conversation
+	// Rights finds what the owner of a session (Admission.Owner) may do now, while
+	// no connection of it need be there: for a will that has waited. It calls
+	// found exactly once, like Login; with nil if the owner exists no more, and
+	// with an error if that cannot be known at the moment.
+	Rights(owner string, found func(Rights, error))
 	// Implicit names the session that gets what is published to a topic without
 	// having subscribed to it (a device and its system topics), or "".
 	Implicit(topic string) (key string)

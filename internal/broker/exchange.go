@@ -39,7 +39,10 @@ type Exchange struct {
 	buf     []byte
 }
 
-type reply struct{ topic, payload, end int } // offsets in buf
+type reply struct {
+	topic, payload, end int  // offsets in buf
+	private             bool // for the publisher only
+}
 
 var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 
@@ -47,6 +50,7 @@ var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 func (l *loop) newExchange(c *client) *Exchange {
 	x := exchanges.Get().(*Exchange)
 	x.client, x.loop = c, l
+	l.exchanging++
 	x.pending.Store(1)
 	return x
 }
@@ -59,7 +63,14 @@ func (x *Exchange) Reply(topic, payload []byte) {
 	x.buf = append(x.buf, topic...)
 	middle := len(x.buf)
 	x.buf = append(x.buf, payload...)
-	x.replies = append(x.replies, reply{start, middle, len(x.buf)})
+	x.replies = append(x.replies, reply{topic: start, payload: middle, end: len(x.buf)})
+}
+
+// ReplyPrivately is Reply for what nobody but the publisher may see: a secret. No
+// application gets it, whatever it has subscribed to.
+func (x *Exchange) ReplyPrivately(topic, payload []byte) {
+	x.Reply(topic, payload)
+	x.replies[len(x.replies)-1].private = true
 }
 
 // Done ends the handler's part. An error keeps the message from being
@@ -92,6 +103,7 @@ func (x *Exchange) release(on *loop) {
 func (x *Exchange) Run(*transport.Loop) { x.finish(x.loop) }
 
 func (x *Exchange) finish(l *loop) {
+	l.exchanging--
 	c := x.client
 	failed := mqtt.ReasonCode(x.code.Load())
 	if c == nil {
@@ -113,6 +125,10 @@ func (x *Exchange) finish(l *loop) {
 	}
 	if failed == mqtt.Success {
 		for _, r := range x.replies {
+			if r.private {
+				l.sendTo(c.session, x.buf[r.topic:r.payload], x.buf[r.payload:r.end])
+				continue
+			}
 			l.send(c.session, x.buf[r.topic:r.payload], x.buf[r.payload:r.end], 0, nil)
 		}
 	}

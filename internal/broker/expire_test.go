@@ -121,5 +121,5 @@ func (w watched) work(log storage) {
 
 var (
 	_ transport.Task = (*expiry)(nil)
-	_ diskJob        = (*expiry)(nil)
+	_ job            = (*expiry)(nil)
 )

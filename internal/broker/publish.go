@@ -23,13 +23,21 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		return &mqtt.MalformedError{Field: "QoS", Code: mqtt.QoSNotSupported,
 			Reason: fmt.Sprintf("QoS %d is not offered to this client; the highest is %d", p.QoS, c.profile.MaxQoS)}
 	}
-	if c.version == mqtt.V5 {
-		if _, aliased := p.Properties.Uint16(mqtt.PropTopicAlias); aliased {
-			return &mqtt.MalformedError{Field: "Topic Alias", Clause: "MQTT-3.3.2-9", Code: mqtt.TopicAliasInvalid,
-				Reason: "the server's Topic Alias Maximum is 0"}
+	topic := p.Topic
+	if c.five != nil {
+		if c.overruns(f) && !(p.QoS == 2 && c.session.in.Has(p.PacketID)) {
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "packet identifier", Clause: "MQTT-3.3.4-7", Code: mqtt.ReceiveMaximumExceeded,
+				Reason: fmt.Sprintf("%d messages at QoS 1 and 2 are not acknowledged, which is all that the server takes", c.profile.MaxReceived)}
+		}
+		for range p.Properties.SubscriptionIdentifiers() {
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "Subscription Identifier", Clause: "MQTT-3.3.4-6", Code: mqtt.ProtocolError,
+				Reason: "only the server sends subscription identifiers with messages"}
+		}
+		var err error
+		if topic, err = c.aliasedTopic(p); err != nil {
+			return err
 		}
 	}
-	topic := p.Topic
 	var query []byte
 	if c.profile.Device { // spec/topics.md §10: a device may append ?_sn=default or ?_rid=…
 		if at := bytes.IndexByte(topic, '?'); at >= 0 {
@@ -53,6 +61,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	if now := l.t.NowNano(); c.lastTopic != r.Topic || c.lastAsked != now {
 		c.lastTopic, c.lastAsked = r.Topic, now
 		c.lastDecision = c.rights.Publish(r.Topic)
+		c.lastActor = c.actor(r.Topic)
 	}
 	if c.lastDecision == Deny {
 		l.drop(DropNotAuthorized, c.session.key, r.Topic, p.QoS, len(p.Payload))
@@ -64,7 +73,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 			l.acknowledge(c, p, mqtt.Success) // a repetition [MQTT-4.3.3-2]
 			return nil
 		}
-		if c.session.in.Len() > c.profile.MaxReceived {
+		if c.five == nil && c.session.in.Len() > c.profile.MaxReceived {
 			c.session.in.Release(p.PacketID)
 			return &mqtt.MalformedError{Field: "packet identifier", Code: mqtt.ReceiveMaximumExceeded,
 				Reason: fmt.Sprintf("more than %d QoS 2 messages are not released", c.profile.MaxReceived)}
@@ -74,7 +83,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	l.traceAccepted(c, r.Topic, p)
 	pub := &l.pub
 	*pub = publication{
-		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: c.session.key,
+		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: c.lastActor,
 		retain: p.Retain && !c.profile.Device, noEcho: c.lastDecision == System,
 		publishedMS: l.nowMS(),
 	}
@@ -223,39 +232,6 @@ func (l *loop) need(p *publication, lasting bool) {
 	}
 }
 
-// deliverShared gives the message to one member of a shared subscription,
-// preferably one that is connected.
-func (l *loop) deliverShared(p *publication, g *topics.Group[*Session]) {
-	var chosen *topics.Entry[*Session]
-	members := g.Members()
-	if len(members) == 0 {
-		return
-	}
-	start := int(g.Next() % uint32(len(members)))
-	for i := range members {
-		m := &members[(start+i)%len(members)]
-		if m.Subscriber.online.Load() {
-			chosen = m
-			break
-		}
-		if chosen == nil && m.Subscriber.durable.Load() {
-			chosen = m
-		}
-	}
-	if chosen == nil {
-		l.drop(DropOffline, "$share/"+g.Name, p.topic, p.qos, len(p.payload))
-		return
-	}
-	s := chosen.Subscriber
-	t := target{s: s, options: chosen.Options, id: chosen.ID}
-	if s.home == l {
-		l.deliver(p, &t)
-		return
-	}
-	l.need(p, true)
-	l.hand(s.home.index, p, []target{t}, nil, true)
-}
-
 // onAck takes PUBACK, PUBREC, PUBREL and PUBCOMP of a client.
 func (l *loop) onAck(c *client, f mqtt.Frame) error {
 	var p mqtt.Ack
@@ -268,6 +244,8 @@ func (l *loop) onAck(c *client, f mqtt.Frame) error {
 	case mqtt.PUBACK:
 		if seq, ok := s.out.Puback(p.PacketID); ok {
 			l.completed(s, seq, durable)
+		} else {
+			l.acknowledgeCarried(c, p.PacketID)
 		}
 	case mqtt.PUBREC:
 		if p.Code >= mqtt.UnspecifiedError {
@@ -289,6 +267,9 @@ func (l *loop) onAck(c *client, f mqtt.Frame) error {
 		}
 	case mqtt.PUBREL:
 		known := s.in.Release(p.PacketID)
+		if c.five != nil {
+			c.five.inherited = min(c.five.inherited, s.in.Len())
+		}
 		switch {
 		case !known:
 			c.sendAck(mqtt.PUBCOMP, p.PacketID, notFound(c.version))
@@ -321,7 +302,9 @@ func (l *loop) completed(s *Session, seq uint64, durable bool) {
 		l.pending().batch.Delete(s.id, queueSeq(seq))
 		s.unstore()
 	}
+	s.land(seq)
 	l.pump(s)
+	s.weigh()
 	if c := s.client; c != nil && len(c.replays) > 0 {
 		l.replay(c)
 	}
@@ -336,6 +319,9 @@ type Message struct {
 	// Expires is how long the message may wait for its receiver; 0 is the
 	// receiver's own limit.
 	Expires time.Duration
+	// To is the key of the only session that gets it; "" is everybody the topic has.
+	// A message with a secret has no other receiver.
+	To string
 	// Publisher names the origin in records, for example "api".
 	Publisher string
 }

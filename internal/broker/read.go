@@ -18,6 +18,7 @@ type reading struct {
 	loop    *loop
 	session *Session
 	client  *client
+	via     *carriage
 	after   uint64
 	through uint64 // on disk when the read began
 	items   []queue.Item
@@ -32,7 +33,7 @@ func (l *loop) read(s *Session) {
 		return
 	}
 	s.reading = true
-	r := &reading{loop: l, session: s, client: s.client, after: s.loaded, through: s.committed}
+	r := &reading{loop: l, session: s, client: s.client, via: s.via, after: s.loaded, through: s.committed}
 	l.b.readers.submit(r)
 }
 
@@ -45,7 +46,7 @@ func (r *reading) work(log storage) {
 // Run takes the slice over on the loop.
 func (r *reading) Run(*transport.Loop) {
 	l, s := r.loop, r.session
-	if s.client != r.client {
+	if s.client != r.client || s.via != r.via {
 		return // the connection it was read for is gone
 	}
 	s.reading = false
@@ -58,7 +59,9 @@ func (r *reading) Run(*transport.Loop) {
 		r.items = append(r.items, queue.Item{Seq: damaged.Seq})
 	} else if r.err != nil {
 		l.b.storageFailed(r.err)
-		r.client.close(errStorage, mqtt.UnspecifiedError)
+		if r.client != nil {
+			r.client.close(errStorage, mqtt.UnspecifiedError)
+		}
 		return
 	}
 	for _, it := range r.items {

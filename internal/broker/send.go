@@ -29,7 +29,11 @@ type sending struct {
 func (b *Broker) Publish(m Message, done func(error)) {
 	l := b.loops[0]
 	if b.authority != nil {
-		if key := b.authority.Implicit(m.Topic); key != "" {
+		key := m.To
+		if key == "" {
+			key = b.authority.Implicit(m.Topic)
+		}
+		if key != "" {
 			if s := b.sessions.get(key); s != nil {
 				l = s.home
 			}
@@ -60,10 +64,17 @@ func (q *sending) Run(*transport.Loop) {
 			q.done(nil)
 		}
 	}
-	if m.Retain {
-		l.retain(p)
+	switch s := l.b.sessions.get(m.To); {
+	case m.To == "":
+		if m.Retain {
+			l.retain(p)
+		}
+		l.route(p, r)
+	case s == nil:
+		l.drop(DropOffline, m.To, p.topic, p.qos, len(p.payload))
+	default:
+		l.toSession(p, s)
 	}
-	l.route(p, r)
 	if p.x != nil {
 		p.x.release(l)
 	}
@@ -76,6 +87,14 @@ func (l *loop) send(s *Session, topic, payload []byte, qos byte, x *Exchange) {
 	p := &l.pub
 	*p = publication{topic: r.Topic, payload: payload, qos: qos, publishedMS: l.nowMS(), publisher: "server", reply: true, x: x}
 	l.route(p, r)
+}
+
+// sendTo sends a message of the server to one session of this loop and to nobody
+// else: it holds a secret.
+func (l *loop) sendTo(s *Session, topic, payload []byte) {
+	p := &l.pub
+	*p = publication{topic: string(topic), payload: payload, publishedMS: l.nowMS(), publisher: "server", reply: true}
+	l.deliverTo(p, s, 0, false, nil)
 }
 
 // Online reports whether the client of a session is connected. It may be called
@@ -93,14 +112,23 @@ func (t task) Run(*transport.Loop) { t.f() }
 // Disconnect closes the connection of a session, if there is one: its device was
 // disabled or deleted, or its user's rights were taken. It may be called from any
 // goroutine.
-func (b *Broker) Disconnect(key string) {
+func (b *Broker) Disconnect(key string) { b.DisconnectWith(key, mqtt.AdministrativeAction, errKicked) }
+
+// DisconnectWith closes the connection of a session, if there is one, with a
+// reason: a 5.0 client is told the code, which must be one of a DISCONNECT that a
+// server sends (MQTT 5.0, 3.14.2.1), and the cause in words; the log and the
+// Handler have the cause of any. It may be called from any goroutine.
+func (b *Broker) DisconnectWith(key string, code mqtt.ReasonCode, cause error) {
 	s := b.sessions.get(key)
 	if s == nil {
 		return
 	}
 	s.home.t.Post(task{func() {
 		if s.client != nil {
-			s.client.close(errKicked, mqtt.AdministrativeAction)
+			s.client.close(cause, code)
+		}
+		if s.via != nil {
+			s.home.putDown(s)
 		}
 	}})
 }
@@ -121,6 +149,9 @@ func (b *Broker) Forget(key string) {
 			c.close(errKicked, mqtt.AdministrativeAction)
 			l.leave(c)
 		}
+		if s.via != nil {
+			l.putDown(s)
+		}
 		if !s.gone {
 			l.end(s)
 		}
@@ -140,6 +171,7 @@ type SessionInfo struct {
 	Since         time.Time `json:"since"` // of the connection, or of its end
 	Subscriptions []string  `json:"subscriptions"`
 	Queued        int       `json:"queued"`
+	Via           string    `json:"via,omitempty"` // session of the gateway that carries it
 	InFlight      int       `json:"inFlight"`
 }
 
@@ -160,9 +192,12 @@ func (b *Broker) Session(key string, answer func(*SessionInfo)) {
 			info.Subscriptions = append(info.Subscriptions, sub.filter)
 		}
 		if c := s.client; c != nil {
-			info.Online, info.ClientID, info.Remote = true, c.clientID, c.conn.RemoteAddr().String()
+			info.Online, info.ClientID, info.Remote = true, c.clientID, transport.PeerName(c.conn.RemoteAddr())
 			info.Transport, info.Version = c.conn.Kind().String(), c.version.String()
 			info.KeepAlive, info.Clean, info.Since = c.keepAlive, c.clean, time.UnixMilli(c.sinceMS)
+		}
+		if v := s.via; v != nil {
+			info.Online, info.Via, info.Since = true, v.gateway, time.UnixMilli(v.sinceMS)
 		}
 		answer(info)
 	}})

@@ -23,7 +23,8 @@ type Session struct {
 
 	profile *Profile
 	rights  Rights
-	client  *client // nil while offline
+	client  *client   // nil while offline
+	via     *carriage // set while another client's connection carries it; then client is nil
 
 	id   queue.SessionID // 0: nothing of it is stored
 	subs subscriptions
@@ -49,10 +50,13 @@ type Session struct {
 	dirty        bool // its record goes with the loop's batch
 	unsaved      bool // the disk did not take its record
 
-	expirySeconds uint32 // 5.0 Session Expiry Interval; ^0 never
-	offlineMS     int64  // Unix milliseconds of the last disconnect
-	expiresMS     int64  // when the first stored message may expire, 0: none will; see expire.go
+	expirySeconds uint32       // 5.0 Session Expiry Interval; ^0 never
+	load          atomic.Int32 // how much a member of shared subscriptions has to do; see weigh
+	offlineMS     int64        // Unix milliseconds of the last disconnect
+	expiresMS     int64        // when the first stored message may expire, 0: none will; see expire.go
 	gone          bool
+	delayed       *delayedWill // nil: none waits
+	share         *share       // nil: it has no shared subscriptions
 }
 
 // subscription is one filter of a session.
@@ -69,6 +73,8 @@ type item struct {
 	payload    []byte
 	properties []byte
 	ids        []uint32 // subscription identifiers
+	share      string   // the shared subscription it is for, or empty
+	publisher  string
 	expiresMS  int64
 	ownLimit   bool // expiresMS is the server's limit, not the publisher's wish
 	qos        byte

@@ -19,8 +19,10 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 	}
 	codes := make([]mqtt.ReasonCode, len(p.Filters))
 	changed := false
+	why := ""
 	var fresh []string
 	var replays []*replay
+	var others carriedFilters // of sessions that the client carries
 	for i, want := range p.Filters {
 		filter := string(want.Filter)
 		code := l.judge(c, s, filter)
@@ -29,6 +31,9 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 				l.b.logger.Warn("subscription refused", "client", s.key, "filter", filter, "reason", code.String())
 			}
 			codes[i] = refusalOf(c.version, code)
+			if why == "" && c.version == mqtt.V5 {
+				why = filter + ": " + code.String()
+			}
 			continue
 		}
 		o := topics.Options(min(want.QoS, c.profile.MaxQoS))
@@ -44,6 +49,10 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		case 2:
 			o |= topics.RetainNever
 		}
+		if c.carrying != nil && others.take(c, subscription{filter: filter, options: o, id: id}, i) {
+			continue
+		}
+		s.joinShare(filter)
 		existed := s.subs.put(subscription{filter: filter, options: o, id: id})
 		l.b.index.Subscribe(filter, s, o, id)
 		changed = true
@@ -60,7 +69,12 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		}
 		replays = append(replays, &replay{filter: filter, options: o, id: id})
 	}
-	l.subscribed(c, s, session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes}, changed, fresh)
+	ack := session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes, Reason: why}
+	if others != nil {
+		l.subscribedCarried(c, s, ack, changed, fresh, others)
+		return nil
+	}
+	l.subscribed(c, s, ack, changed, fresh)
 	if len(replays) > 0 {
 		c.replays = append(c.replays, replays...)
 		l.replay(c)
@@ -123,8 +137,15 @@ func (l *loop) onUnsubscribe(c *client, f mqtt.Frame) error {
 	s := c.session
 	var codes []mqtt.ReasonCode
 	changed := false
-	for _, name := range p.Filters {
+	var others carriedFilters
+	for i, name := range p.Filters {
 		filter := string(name)
+		if c.carrying != nil && others.take(c, subscription{filter: filter}, i) {
+			if c.version == mqtt.V5 {
+				codes = append(codes, mqtt.Success)
+			}
+			continue
+		}
 		existed := s.subs.remove(filter)
 		if existed {
 			l.b.index.Unsubscribe(filter, s)
@@ -138,6 +159,11 @@ func (l *loop) onUnsubscribe(c *client, f mqtt.Frame) error {
 			codes = append(codes, code)
 		}
 	}
-	l.subscribed(c, s, session.Ack{Type: mqtt.UNSUBACK, ID: p.PacketID, Codes: codes}, changed, nil)
+	ack := session.Ack{Type: mqtt.UNSUBACK, ID: p.PacketID, Codes: codes}
+	if others != nil {
+		l.subscribedCarried(c, s, ack, changed, nil, others)
+		return nil
+	}
+	l.subscribed(c, s, ack, changed, nil)
 	return nil
 }

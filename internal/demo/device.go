@@ -32,10 +32,16 @@ func Dial(address string, observe Observer) (*Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	return New(conn, observe), nil
+}
+
+// New makes a device of a connection that is open already, such as one with TLS.
+// It closes the connection with Close.
+func New(conn net.Conn, observe Observer) *Device {
 	if observe == nil {
 		observe = func(bool, []byte) {}
 	}
-	return &Device{conn: conn, in: bufio.NewReader(conn), observe: observe}, nil
+	return &Device{conn: conn, in: bufio.NewReader(conn), observe: observe}
 }
 
 // Close closes the connection without a DISCONNECT.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ type CallResult struct {
 	Code    int             `json:"code,omitempty"`
 	Message string          `json:"message,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
+
+	payload []byte // of a raw call
 }
 
 // calls are the commands whose replies are awaited, by device and message id.
@@ -53,6 +56,7 @@ type call struct {
 	sent    atomic.Int64 // Unix nanoseconds, 0 until the audit log has it
 	service string       // recorded in the device's history, "" for property commands
 	input   []byte
+	raw     bool // the answer is bytes, not an Alink reply
 	reply   chan CallResult
 }
 
@@ -162,10 +166,16 @@ type command struct {
 	params                 json.RawMessage
 	// who did what, for the audit log; no action for what changes nothing
 	who, action string
+	// version is that of the message, "1.0.0" if empty
+	version string
+	// notice: it is about the device's place here, not its thing model
+	notice bool
 }
 
 func (c *command) kind() int {
 	switch {
+	case c.notice:
+		return commandNotice
 	case c.service != "":
 		return commandService
 	case c.action == "":
@@ -254,7 +264,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	}
 	timeout := o.Timeout
 	if timeout <= 0 {
-		timeout = p.options.CallTimeout
+		timeout = p.settings.Load().CallTimeout
 	}
 	time.AfterFunc(timeout, func() {
 		if p.calls.forget(at, w) {
@@ -266,7 +276,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 
 	result := &CallResult{ID: id, Topic: c.topic}
 	sent := make(chan error, 1)
-	p.broker.Publish(broker.Message{Topic: c.topic, Payload: alink.AppendCommand(nil, c.method, id, compact, ""), Publisher: "platform"},
+	p.broker.Publish(broker.Message{Topic: c.topic, Payload: alink.AppendCommand(nil, c.method, id, compact, c.version), Publisher: "platform"},
 		func(err error) { sent <- err })
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
@@ -336,6 +346,9 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 	}
 	c := p.calls.take(at)
 	if c == nil {
+		if t.Kind != alink.PropertySet && t.Reply && t.Kind != alink.PropertyGet && t.Kind != alink.ServiceCall {
+			return // of a push that wants no answer
+		}
 		p.calls.late.Add(1)
 		p.logger.Debug("a reply that nobody waits for", "productKey", d.pk, "deviceName", d.dn, "topic", x.Topic)
 		return
@@ -344,6 +357,11 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 		p.figures.replied[c.kind].Observe(time.Now().UnixNano() - sent)
 	}
 	r := CallResult{Replied: true}
+	if c.raw {
+		r.payload = slices.Clone(x.Payload)
+		c.reply <- r
+		return
+	}
 	if err != nil { // answered on the right topic, but not in the form: hand it over as it is
 		r.ID = t.ID
 		r.Data, _ = json.Marshal(string(x.Payload))

@@ -8,6 +8,7 @@ import (
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/store"
+	"github.com/linkstead/linkstead/internal/transport"
 )
 
 // deviceEntry is what a login needs of a device, in memory.
@@ -30,15 +31,23 @@ type device struct {
 	entry   *deviceEntry
 	ext     int // bitmap of the client id's ext parameter
 	since   time.Time
+	gateway *device     // it is logged in through, nil for a connection of its own
+	subs    *subDevices // of a gateway, else nil
+	// certified: it logged in with a certificate and is told who it is
+	certified bool
 	// prefixes of the topics it may use
 	sys, custom string
 }
 
 func newDevice(e *deviceEntry, pk, dn string, ext int, now time.Time) *device {
-	return &device{
+	d := &device{
 		id: e.id, pk: pk, dn: dn, key: DeviceKey(pk, dn), product: e.product, entry: e, ext: ext, since: now,
 		sys: "/sys/" + pk + "/" + dn + "/", custom: "/" + pk + "/" + dn + "/",
 	}
+	if e.product.nodeType() == string(store.NodeGateway) {
+		d.subs = new(subDevices)
+	}
+	return d
 }
 
 // entry reads a device for a login, from the database. It may block.
@@ -82,14 +91,23 @@ func (p *Platform) changed(pk, dn string) {
 // Connected notes that a client is there.
 func (p *Platform) Connected(c broker.Connection) {
 	if d, ok := c.Principal.(*device); ok {
+		p.gatewayConnected(d, c.Remote.String())
+		if d.certified {
+			p.tellIdentity(d)
+		}
 		p.presentMu.Lock()
 		p.present[d.key] = d.ext
 		p.presentMu.Unlock()
 		if d.entry.revoked.Load() { // changed while it was logging in; whoever changed it did not see the connection
 			p.broker.Disconnect(d.key)
 		}
-		p.store.SetOnline(d.id, p.now(), c.Remote.String())
+		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
+		p.greetings.add(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
+		return
+	}
+	if g, ok := c.Principal.(*registration); ok {
+		p.registered(g)
 		return
 	}
 	if u, ok := c.Principal.(*user); ok {
@@ -106,11 +124,15 @@ func (p *Platform) Connected(c broker.Connection) {
 // Disconnected notes that a client is gone.
 func (p *Platform) Disconnected(c broker.Connection, cause string) {
 	if d, ok := c.Principal.(*device); ok {
+		p.gatewayGone(d)
 		p.presentMu.Lock()
 		delete(p.present, d.key)
 		p.presentMu.Unlock()
-		p.store.SetOffline(d.id, p.now(), c.Remote.String())
+		p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
 		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
+		return
+	}
+	if _, ok := c.Principal.(*registration); ok {
 		return
 	}
 	if u, ok := c.Principal.(*user); ok {
@@ -124,12 +146,26 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 }
 
 // Publish decides what a device may publish to (spec/topics.md §9): its own
-// uplink topics and its own custom topics. Names are compared byte for byte.
+// uplink topics and its own custom topics, and if it is a gateway those of the
+// sub-devices that are logged in through it. Names are compared byte for byte.
 func (d *device) Publish(topic string) broker.Decision {
 	t, ok := alink.ParseTopic(topic)
 	if !ok {
 		return broker.Deny
 	}
+	if decision := d.publish(&t); decision != broker.Deny || d.subs == nil {
+		return decision
+	}
+	if s := d.subOf(&t); s != nil {
+		return s.publish(&t)
+	}
+	if d.mayAnswer(&t) {
+		return broker.System
+	}
+	return broker.Deny
+}
+
+func (d *device) publish(t *alink.Topic) broker.Decision {
 	switch t.Kind {
 	case alink.Custom:
 		if t.Of(d.pk, d.dn) {
@@ -160,6 +196,20 @@ func (d *device) within(inner string) bool {
 // receive. Filters without an identity (/ext/rrpc/#) are granted; the engine
 // delivers system topics to the device they belong to and to no other.
 func (d *device) Subscribe(filter string) bool {
+	if d.subscribe(filter) {
+		return true
+	}
+	if d.subs != nil {
+		if t, ok := alink.ParseTopic(filter); ok {
+			if s := d.subOf(&t); s != nil {
+				return s.subscribe(filter)
+			}
+		}
+	}
+	return false
+}
+
+func (d *device) subscribe(filter string) bool {
 	switch {
 	case hasPrefix(filter, d.sys), hasPrefix(filter, d.custom):
 		return true

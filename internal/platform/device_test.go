@@ -164,7 +164,7 @@ func TestRefusedLogins(t *testing.T) {
 		{"client id not closed", with(func(l *alink.Login) { l.ClientID = "10001|securemode=3" }), 60, 2, "client id"},
 		{"keep-alive of 29", good, 29, 2, "keep-alive is 29 s"},
 		{"keep-alive of 1201", good, 1201, 2, "keep-alive is 1201 s"},
-		{"dynamic registration", with(func(l *alink.Login) { l.ClientID = "x|securemode=2,authType=register,random=1,signmethod=hmacsha1|" }), 60, 4, "dynamic registration"},
+		{"dynamic registration", with(func(l *alink.Login) { l.ClientID = "x|securemode=2,authType=register,random=1,signmethod=hmacsha1|" }), 60, 2, "dynamic registration without TLS"},
 		{"token login", with(func(l *alink.Login) { l.ClientID = "x|securemode=-1|" }), 60, 4, "securemode=-1"},
 		{"anonymous", alink.Login{ClientID: "someone"}, 60, 5, "nobody may log in anonymously"},
 		{"device without user name", alink.Login{ClientID: ".|securemode=2|"}, 60, 4, "X.509"},

@@ -18,11 +18,12 @@ const (
 	commandSet = iota
 	commandGet
 	commandService
+	commandNotice
 	commands
 )
 
 // Commands are the names of the commands in the order of Figures.
-var Commands = [commands]string{"property.set", "property.get", "service.call"}
+var Commands = [commands]string{"property.set", "property.get", "service.call", "notice"}
 
 func (f *figures) init() {
 	for i := range f.replied {

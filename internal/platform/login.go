@@ -7,6 +7,7 @@ import (
 
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/transport"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -15,33 +16,44 @@ import (
 func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *broker.Refusal)) {
 	answer := func(a *broker.Admission, why *broker.Refusal) {
 		if why != nil {
-			p.refusals.add(Refusal{
-				AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: r.Remote.String(),
-				Transport: r.Kind.String(), Code: why.Code.String(), Cause: why.Cause,
-			})
+			p.refused(r, why)
 		}
 		done(a, why)
 	}
 	switch {
 	case strings.Contains(r.Username, "&"):
 		p.loginDevice(r, answer)
+	case (!r.HasUsername || r.Username == "") && len(r.Certificates) > 0:
+		p.loginCertificate(r, answer)
 	case !r.HasUsername || r.Username == "":
 		if strings.Contains(r.ClientID, "|") {
 			answer(nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(r.ClientID),
-				Cause: "the CONNECT has a device's client id but no user name; expected {deviceName}&{productKey}. Login with a client certificate (X.509) is not offered"})
+				Cause: "the CONNECT has a device's client id but no user name; expected {deviceName}&{productKey}. A device with a client certificate (X.509) connects over TLS and needs the setting tls.client_certificates"})
 			return
 		}
 		answer(nil, &broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(r.ClientID),
 			Cause: "the CONNECT has no user name, and nobody may log in anonymously; a device sends {deviceName}&{productKey}, an application the name of its user (linkstead user add NAME)"})
 	default:
 		if id, err := alink.ParseClientID(r.ClientID); err == nil {
-			if why := p.unsupported(id, clip(r.Username)); why != nil {
+			if id.SecureMode == "-1" {
+				p.loginGuided(r, id, answer)
+				return
+			}
+			if why := misguided(id, clip(r.Username)); why != nil {
 				answer(nil, why)
 				return
 			}
 		}
 		p.loginUser(r, answer)
 	}
+}
+
+// refused keeps a refusal for those who ask why.
+func (p *Platform) refused(r *broker.LoginRequest, why *broker.Refusal) {
+	p.refusals.add(Refusal{
+		AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: transport.PeerName(r.Remote),
+		Transport: r.Kind.String(), Code: why.Code.String(), Cause: why.Cause,
+	})
 }
 
 // busy is the refusal when too many logins wait.
@@ -128,6 +140,9 @@ type drops struct {
 // Dropped records a message that was not delivered. What repeats within a second
 // is counted in one record.
 func (p *Platform) Dropped(d broker.Drop) {
+	if d.Reason == broker.DropNotAuthorized.String() {
+		p.refusedForSub(d)
+	}
 	r := &p.drops
 	r.mu.Lock()
 	defer r.mu.Unlock()

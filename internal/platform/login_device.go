@@ -24,11 +24,19 @@ func (p *Platform) loginDevice(r *broker.LoginRequest, done func(*broker.Admissi
 		return
 	}
 	identity := dn + "&" + pk
-	if why := p.unsupported(id, identity); why != nil {
+	switch id.AuthType {
+	case "register", "regnwl":
+		p.loginRegister(r, id, pk, dn, done)
+		return
+	case "connwl":
+		p.loginToken(r, id, pk, dn, done)
+		return
+	}
+	if why := misguided(id, identity); why != nil {
 		done(nil, why)
 		return
 	}
-	if p.options.Strict && (r.KeepAlive < 30 || r.KeepAlive > 1200) {
+	if p.settings.Load().Strict && (r.KeepAlive < 30 || r.KeepAlive > 1200) {
 		done(nil, &broker.Refusal{Code: mqtt.ClientIdentifierNotValid, Identity: identity,
 			Cause: fmt.Sprintf("keep-alive is %d s; the cloud takes 30 to 1200 s (setting device.strict)", r.KeepAlive)})
 		return
@@ -56,24 +64,15 @@ func (p *Platform) loginDevice(r *broker.LoginRequest, done func(*broker.Admissi
 	}
 }
 
-// unsupported names the login kinds that are not offered.
-func (p *Platform) unsupported(id alink.ClientID, identity string) *broker.Refusal {
-	switch id.AuthType {
-	case "":
-	case "register", "regnwl":
-		return &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: identity,
-			Cause: "the device asks for dynamic registration (authType=" + id.AuthType + "), which is not offered; create it with linkstead device create and give it its secret"}
-	case "connwl":
-		return &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: identity,
-			Cause: "the device logs in with a token of a registration without pre-registration (authType=connwl), which is not offered; give it its secret"}
-	}
+// misguided names the login kinds that need another user name or client id.
+func misguided(id alink.ClientID, identity string) *broker.Refusal {
 	switch id.SecureMode {
 	case "-1":
 		return &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: identity,
-			Cause: "the device logs in with a token of the HTTPS authentication (securemode=-1), which is not offered; let it log in with its secret (securemode=2 or 3)"}
+			Cause: "the device logs in with a token of the HTTPS authentication (securemode=-1); then the user name is its iotId, and not {deviceName}&{productKey}"}
 	case "-2":
 		return &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: identity,
-			Cause: "the device claims a login without pre-registration (securemode=-2), which is not offered; let it log in with its secret (securemode=2 or 3)"}
+			Cause: "the device claims a login without pre-registration (securemode=-2), but its client id has neither authType=regnwl nor authType=connwl"}
 	}
 	return nil
 }
@@ -99,12 +98,7 @@ func (p *Platform) checkDevice(r *broker.LoginRequest, id alink.ClientID, e *dev
 		}
 		return nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: identity, Cause: cause}
 	}
-	if !e.enabled {
-		return nil, &broker.Refusal{Code: mqtt.NotAuthorized, Identity: identity,
-			Cause: fmt.Sprintf("the device is disabled; enable it: linkstead device enable %s/%s", pk, dn)}
-	}
-	d := newDevice(e, pk, dn, id.Ext(), p.now())
-	return &broker.Admission{Key: d.key, Owner: d.key, Profile: &p.device, Rights: d, Principal: d}, nil
+	return p.admit(e, pk, dn, id.Ext())
 }
 
 // diagnosesAtOnce bounds the search for a device's mistake, a few hundred HMACs

@@ -131,13 +131,23 @@ func (p *Platform) CountDevices(ctx context.Context, pk string) (total, activate
 
 // SetEnabled allows or forbids a device to log in; a disabled one is disconnected.
 func (p *Platform) SetEnabled(ctx context.Context, who, pk, dn string, enabled bool) error {
+	dev, err := p.store.Device(ctx, pk, dn)
+	if err != nil {
+		return err
+	}
 	if err := p.store.SetEnabled(ctx, pk, dn, enabled); err != nil {
 		return err
 	}
 	p.changed(pk, dn)
-	action := "device.enable"
+	action, kind, status := "device.enable", alink.ThingEnable, 2
 	if !enabled {
-		action = "device.disable"
+		action, kind, status = "device.disable", alink.ThingDisable, 8
+	}
+	if dev.Enabled != enabled {
+		p.noticeSub(p.gatewayKeyOf(ctx, dev.ID), kind, status, pk, dn)
+	}
+	if !enabled {
+		p.endSub(DeviceKey(pk, dn), alink.CodeDeviceForbidden)
 		p.broker.Disconnect(DeviceKey(pk, dn))
 	}
 	p.audit(ctx, who, action, pk+"/"+dn, "")
@@ -146,12 +156,32 @@ func (p *Platform) SetEnabled(ctx context.Context, who, pk, dn string, enabled b
 
 // DeleteDevice removes a device with its data; its connection is closed.
 func (p *Platform) DeleteDevice(ctx context.Context, who, pk, dn string) error {
+	dev, err := p.store.Device(ctx, pk, dn)
+	if err != nil {
+		return err
+	}
+	gateway := p.gatewayKeyOf(ctx, dev.ID)
 	if err := p.store.DeleteDevice(ctx, pk, dn); err != nil {
 		return err
 	}
 	p.changed(pk, dn)
+	p.noticeSub(gateway, alink.ThingDelete, 1, pk, dn)
+	p.endSub(DeviceKey(pk, dn), alink.CodeDeviceDeleted)
 	p.broker.Forget(DeviceKey(pk, dn))
 	p.audit(ctx, who, "device.delete", pk+"/"+dn, "")
+	return nil
+}
+
+// ResetDevice lets a device that has been online register once more: it counts as
+// never activated, and its tokens are void. Its connection is closed.
+func (p *Platform) ResetDevice(ctx context.Context, who, pk, dn string) error {
+	p.broker.Disconnect(DeviceKey(pk, dn))
+	p.endSub(DeviceKey(pk, dn), alink.CodeNoSession)
+	if err := p.store.ResetDevice(ctx, pk, dn); err != nil {
+		return err
+	}
+	p.changed(pk, dn)
+	p.audit(ctx, who, "device.reset", pk+"/"+dn, "")
 	return nil
 }
 

@@ -19,6 +19,8 @@ type Broker interface {
 	Online(key string) bool
 	Disconnect(key string)
 	Forget(key string)
+	Carry(gateway string, principal any, key string, rights broker.Rights, profile *broker.Profile, clean bool, done func(carried bool))
+	PutDown(gateway string, principal any, key string, done func())
 }
 
 // Options configure a Platform. Store is required.
@@ -27,24 +29,35 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock: time.Now if nil.
 	Now func() time.Time
+	Settings
+}
+
+// Settings are the options that can be changed while the platform runs.
+type Settings struct {
 	// Device and Application are how the two kinds of client are treated.
 	Device, Application broker.Profile
 	// Strict refuses what the cloud refuses: a keep-alive outside 30 to 1200 s.
 	Strict bool
+	// SCRAM offers applications SCRAM-SHA-256 and keeps a verifier for it with each
+	// password that is set.
+	SCRAM bool
 	// CallTimeout is how long the reply to a command is awaited: 8 s.
 	CallTimeout time.Duration
+	// SubDevices is the most sub-devices of a gateway: 1500. SubLogins is how often
+	// one sub-device may log in per minute: 60.
+	SubDevices, SubLogins int
+
+	registering broker.Profile // of devices that register themselves, made by Set
 }
 
 // Platform serves devices and those who manage them. All methods may be called
 // from any goroutine.
 type Platform struct {
-	options     Options
-	store       *store.Store
-	logger      *slog.Logger
-	now         func() time.Time
-	broker      Broker
-	device      broker.Profile
-	application broker.Profile
+	settings atomic.Pointer[Settings]
+	store    *store.Store
+	logger   *slog.Logger
+	now      func() time.Time
+	broker   Broker
 
 	devices    *otter.Cache[string, *deviceEntry]
 	generation atomic.Uint64 // grows whenever a cached device may have changed
@@ -65,11 +78,17 @@ type Platform struct {
 
 	failedAt atomic.Int64 // Unix seconds of the last log line about a failing store
 
+	subs subSessions
+
+	noise    noise
 	calls    calls
 	figures  figures
 	refusals refusals
 	drops    drops
 	unserved unserved
+	remarks  remarks
+
+	greetings greetings
 }
 
 // lookups is how many logins may wait for a record that is not in memory, and
@@ -89,26 +108,27 @@ func New(o Options) *Platform {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.CallTimeout <= 0 {
-		o.CallTimeout = 8 * time.Second
-	}
 	p := &Platform{
-		options: o, store: o.Store, logger: o.Logger, now: o.Now, device: o.Device, application: o.Application,
+		store: o.Store, logger: o.Logger, now: o.Now,
 		devices:  otter.Must(&otter.Options[string, *deviceEntry]{MaximumSize: cachedDevices}),
 		products: make(map[string]*product),
 		present:  make(map[string]int),
+		subs:     subSessions{m: make(map[string]*device), gateways: make(map[string]*device)},
 		lookup:   make(chan func(), lookups),
 		verify:   make(chan func(), passwordsWaiting),
 		records:  make(chan func(), lookups),
 	}
+	p.Set(o.Settings)
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.calls.init(o.Now())
 	p.figures.init()
 	p.users.init()
+	p.greetings.init(p.greetDesired, p.greetShadow)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
 	p.wg.Go(func() { p.work(p.records) })
+	p.wg.Go(p.greet)
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
 	}
@@ -129,12 +149,32 @@ func (p *Platform) work(jobs <-chan func()) {
 // Bind tells the platform which broker it serves.
 func (p *Platform) Bind(b Broker) { p.broker = b }
 
+// Set changes the settings. Profiles handed out before stay as they were: the
+// broker has to ask for them again.
+func (p *Platform) Set(s Settings) {
+	if s.CallTimeout <= 0 {
+		s.CallTimeout = 8 * time.Second
+	}
+	if s.SubDevices <= 0 {
+		s.SubDevices = 1500
+	}
+	if s.SubLogins <= 0 {
+		s.SubLogins = 60
+	}
+	s.registering = s.Device
+	s.registering.Device = false // it has no session that lasts, and no record of messages
+	s.registering.MinKeepAlive, s.registering.MaxKeepAlive = 0, 0
+	s.registering.MaxQueued, s.registering.MaxQueuedBytes, s.registering.SessionExpiry = 1, 1<<10, time.Second
+	s.registering.Lifetime = registrationTime
+	p.settings.Store(&s)
+}
+
 // Profile is how devices, or applications, are treated.
 func (p *Platform) Profile(device bool) *broker.Profile {
 	if device {
-		return &p.device
+		return &p.settings.Load().Device
 	}
-	return &p.application
+	return &p.settings.Load().Application
 }
 
 // Close ends what the platform does by itself. Calls that wait for a device

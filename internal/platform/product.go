@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync/atomic"
 
+	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/store"
 	"github.com/linkstead/linkstead/tsl"
 )
@@ -14,7 +15,16 @@ import (
 type product struct {
 	key   string
 	mode  atomic.Uint32 // tsl.Mode
+	node  atomic.Value  // string, its node type
 	model atomic.Pointer[tsl.Model]
+}
+
+func (pr *product) nodeType() string {
+	if pr == nil {
+		return ""
+	}
+	node, _ := pr.node.Load().(string)
+	return node
 }
 
 // productOf returns the product from memory, or reads it. It may block.
@@ -36,6 +46,7 @@ func (p *Platform) productOf(ctx context.Context, key string) (*product, error) 
 	}
 	pr = &product{key: key}
 	pr.mode.Store(uint32(modeOf(rec.Validation)))
+	pr.node.Store(string(rec.NodeType))
 	switch v, err := p.store.Model(ctx, key); {
 	case err == nil:
 		m, err := tsl.Parse(v.Document)
@@ -62,12 +73,15 @@ func modeOf(v store.Validation) tsl.Mode {
 
 // Product is one product as it is managed.
 type Product struct {
-	ProductKey      string `json:"productKey"`
-	Name            string `json:"name"`
-	NodeType        string `json:"nodeType"`   // device, gateway, subdevice
-	DataFormat      string `json:"dataFormat"` // alink, raw
-	Validation      string `json:"validation"` // strong, weak, none
+	ProductKey string `json:"productKey"`
+	Name       string `json:"name"`
+	NodeType   string `json:"nodeType"`   // device, gateway, subdevice
+	DataFormat string `json:"dataFormat"` // alink, raw
+	Validation string `json:"validation"` // strong, weak, none
+	// DynamicRegister lets registered devices fetch their secret with the product's;
+	// AutoRegister besides lets devices that nobody registered create themselves.
 	DynamicRegister bool   `json:"dynamicRegister"`
+	AutoRegister    bool   `json:"autoRegister"`
 	Description     string `json:"description"`
 	CreatedAt       int64  `json:"createdAt"` // Unix milliseconds
 	// ProductSecret is set on the result of CreateProduct only.
@@ -77,7 +91,7 @@ type Product struct {
 func productView(r store.Product) Product {
 	return Product{
 		ProductKey: r.Key, Name: r.Name, NodeType: string(r.NodeType), DataFormat: string(r.DataFormat),
-		Validation: string(r.Validation), DynamicRegister: r.DynamicRegister, Description: r.Description,
+		Validation: string(r.Validation), DynamicRegister: r.DynamicRegister, AutoRegister: r.AutoRegister, Description: r.Description,
 		CreatedAt: r.CreatedAt.UnixMilli(),
 	}
 }
@@ -95,7 +109,7 @@ func (p *Platform) CreateProduct(ctx context.Context, who string, in Product) (P
 	}
 	rec, err := p.store.CreateProduct(ctx, store.Product{
 		Key: in.ProductKey, Name: in.Name, NodeType: store.NodeType(in.NodeType), DataFormat: store.DataFormat(in.DataFormat),
-		Validation: store.Validation(in.Validation), DynamicRegister: in.DynamicRegister, Description: in.Description,
+		Validation: store.Validation(in.Validation), DynamicRegister: in.DynamicRegister, AutoRegister: in.AutoRegister, Description: in.Description,
 		Secret: store.Secret(in.ProductSecret),
 	})
 	if err != nil {
@@ -111,7 +125,7 @@ func (p *Platform) CreateProduct(ctx context.Context, who string, in Product) (P
 func (p *Platform) UpdateProduct(ctx context.Context, who string, in Product) error {
 	err := p.store.UpdateProduct(ctx, store.Product{
 		Key: in.ProductKey, Name: in.Name, NodeType: store.NodeType(in.NodeType), DataFormat: store.DataFormat(in.DataFormat),
-		Validation: store.Validation(in.Validation), DynamicRegister: in.DynamicRegister, Description: in.Description,
+		Validation: store.Validation(in.Validation), DynamicRegister: in.DynamicRegister, AutoRegister: in.AutoRegister, Description: in.Description,
 	})
 	if err != nil {
 		return err
@@ -119,6 +133,7 @@ func (p *Platform) UpdateProduct(ctx context.Context, who string, in Product) er
 	p.productMu.RLock()
 	if pr := p.products[in.ProductKey]; pr != nil {
 		pr.mode.Store(uint32(modeOf(store.Validation(in.Validation))))
+		pr.node.Store(in.NodeType)
 	}
 	p.productMu.RUnlock()
 	p.audit(ctx, who, "product.update", in.ProductKey, "")
@@ -152,10 +167,17 @@ func (p *Platform) DeleteProduct(ctx context.Context, who, key string, force boo
 	p.productMu.Unlock()
 	for _, name := range gone {
 		p.changed(key, name)
+		p.endSub(DeviceKey(key, name), alink.CodeDeviceDeleted)
 		p.broker.Forget(DeviceKey(key, name))
 	}
 	p.audit(ctx, who, "product.delete", key, fmt.Sprintf("%d devices", len(gone)))
 	return nil
+}
+
+// RevealProductSecret shows a ProductSecret to who; why is written to the audit
+// log.
+func (p *Platform) RevealProductSecret(ctx context.Context, who, key, why string) (string, error) {
+	return p.store.RevealProductSecret(ctx, key, who, why)
 }
 
 // Product returns one product without its secret.
@@ -225,6 +247,12 @@ func (p *Platform) audit(ctx context.Context, who, action, object, detail string
 	if err := p.store.Audit(ctx, who, action, object, detail); err != nil {
 		p.logger.Error("an action could not be audited", "who", who, "action", action, "object", object, "error", err)
 	}
+}
+
+// AuditReload notes that somebody has the server read its configuration again; an
+// error means that it must not.
+func (p *Platform) AuditReload(ctx context.Context, who, changes string) error {
+	return p.auditFirst(ctx, who, "reload", "configuration", changes)
 }
 
 // auditFirst is audit for what must not happen unless it is written down: an

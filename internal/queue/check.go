@@ -114,7 +114,7 @@ func (c *Checked) value(key, v []byte, session func([]byte) error) {
 			_, _, err = decodeState(trailer)
 		}
 		if err == nil {
-			err = new(Message).decode(body, "")
+			err = new(Message).decode(v[0], body, "")
 		}
 		if err != nil {
 			c.problem("message %d of session %d is damaged and will be left out: %v", seq, binary.BigEndian.Uint64(key[1:]), err)

@@ -11,6 +11,7 @@ import (
 
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/metrics"
 	"github.com/linkstead/linkstead/internal/trace"
 )
@@ -37,8 +38,8 @@ func (s *Server) tracer() broker.Tracer {
 
 // metricsToken reads the token that opens /metrics and nothing else; "" if the
 // configuration names none. A file that is named has to be there.
-func (s *Server) metricsToken() (string, error) {
-	path := s.config.Observe.MetricsTokenFile
+func metricsToken(cfg *config.Config) (string, error) {
+	path := cfg.Observe.MetricsTokenFile
 	if path == "" {
 		return "", nil
 	}

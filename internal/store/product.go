@@ -47,6 +47,7 @@ type Product struct {
 	DataFormat      DataFormat // FormatAlink if empty on creation
 	Validation      Validation // ValidationStrong if empty on creation
 	DynamicRegister bool       // devices may fetch their secret with the product's
+	AutoRegister    bool       // and those that are not registered create themselves
 	Description     string
 	CreatedAt       time.Time
 	UpdatedAt       time.Time
@@ -104,10 +105,10 @@ func (s *Store) CreateProduct(ctx context.Context, p Product) (Product, error) {
 	p.CreatedAt, p.UpdatedAt = fromMS(now), fromMS(now)
 	err := s.write(ctx, op, p.Key, func(t *tx) error {
 		n, err := t.exec(ctx, `insert into product (product_key, name, secret, node_type, data_format, validation,
-				dynamic_register, description, created_at, updated_at)
-			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $9) on conflict (product_key) do nothing`,
+				dynamic_register, auto_register, description, created_at, updated_at)
+			values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $10) on conflict (product_key) do nothing`,
 			p.Key, p.Name, s.vault.seal(productIdentity(p.Key), p.Secret), string(p.NodeType), string(p.DataFormat),
-			string(p.Validation), flag(p.DynamicRegister), p.Description, now)
+			string(p.Validation), flag(p.DynamicRegister), flag(p.AutoRegister), p.Description, now)
 		if err == nil && n == 0 {
 			err = &Error{Kind: KindExists, Op: op, Key: p.Key, Hint: "choose another ProductKey or update the product"}
 		}
@@ -119,16 +120,16 @@ func (s *Store) CreateProduct(ctx context.Context, p Product) (Product, error) {
 	return p, nil
 }
 
-const productColumns = `product_key, name, node_type, data_format, validation, dynamic_register,
+const productColumns = `product_key, name, node_type, data_format, validation, dynamic_register, auto_register,
 	description, created_at, updated_at`
 
 func scanProduct(scan func(...any) error) (Product, error) {
 	var (
-		p                         Product
-		dynamic, created, updated int64
+		p                               Product
+		dynamic, auto, created, updated int64
 	)
-	err := scan(&p.Key, &p.Name, &p.NodeType, &p.DataFormat, &p.Validation, &dynamic, &p.Description, &created, &updated)
-	p.DynamicRegister, p.CreatedAt, p.UpdatedAt = dynamic != 0, fromMS(created), fromMS(updated)
+	err := scan(&p.Key, &p.Name, &p.NodeType, &p.DataFormat, &p.Validation, &dynamic, &auto, &p.Description, &created, &updated)
+	p.DynamicRegister, p.AutoRegister, p.CreatedAt, p.UpdatedAt = dynamic != 0, auto != 0, fromMS(created), fromMS(updated)
 	return p, err
 }
 
@@ -169,7 +170,7 @@ func (s *Store) Products(ctx context.Context, q ProductQuery) ([]Product, error)
 }
 
 // UpdateProduct stores a product's Name, NodeType, DataFormat, Validation,
-// DynamicRegister and Description; the other fields are ignored. It fails with
+// DynamicRegister, AutoRegister and Description; the other fields are ignored. It fails with
 // ErrNotFound if there is no such product.
 func (s *Store) UpdateProduct(ctx context.Context, p Product) error {
 	const op = "update product"
@@ -178,9 +179,9 @@ func (s *Store) UpdateProduct(ctx context.Context, p Product) error {
 	}
 	return s.write(ctx, op, p.Key, func(t *tx) error {
 		n, err := t.exec(ctx, `update product set name = $2, node_type = $3, data_format = $4, validation = $5,
-			dynamic_register = $6, description = $7, updated_at = $8 where product_key = $1`,
+			dynamic_register = $6, auto_register = $7, description = $8, updated_at = $9 where product_key = $1`,
 			p.Key, p.Name, string(p.NodeType), string(p.DataFormat), string(p.Validation),
-			flag(p.DynamicRegister), p.Description, s.now())
+			flag(p.DynamicRegister), flag(p.AutoRegister), p.Description, s.now())
 		return found(n, err, op, p.Key)
 	})
 }

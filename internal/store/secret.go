@@ -75,6 +75,35 @@ func (s *Store) Credentials(ctx context.Context, productKey, name string) (Crede
 	return c, nil
 }
 
+// ProductKeys is what a registration with a product's secret is checked against.
+type ProductKeys struct {
+	Secret          Secret // ProductSecret
+	NodeType        NodeType
+	DynamicRegister bool
+	AutoRegister    bool
+}
+
+// ProductKeys returns a product with its secret, for a registration, or
+// ErrNotFound. It is not audited: the secret goes nowhere.
+func (s *Store) ProductKeys(ctx context.Context, productKey string) (ProductKeys, error) {
+	const op = "read product keys"
+	row, err := s.r.row(ctx, `select secret, node_type, dynamic_register, auto_register from product where product_key = $1`, productKey)
+	if err != nil {
+		return ProductKeys{}, wrap(op, productKey, err)
+	}
+	var (
+		k             ProductKeys
+		sealed        []byte
+		dynamic, auto int64
+	)
+	if err := row.Scan(&sealed, &k.NodeType, &dynamic, &auto); err != nil {
+		return ProductKeys{}, wrap(op, productKey, err)
+	}
+	k.DynamicRegister, k.AutoRegister = dynamic != 0, auto != 0
+	k.Secret, err = s.vault.open(productIdentity(productKey), sealed)
+	return k, wrap(op, productKey, err)
+}
+
 // RevealSecret returns a DeviceSecret to be shown to who, for the reason why.
 // An audit entry "device.secret.reveal" is written first, in a transaction that
 // is committed before the secret is returned: no entry, no secret.

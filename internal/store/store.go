@@ -146,6 +146,8 @@ type Store struct {
 	wr     writer
 	closed atomic.Bool
 
+	retention atomic.Int64 // ms
+
 	heads  *heads
 	series *seriesCache
 	queue  *queue
@@ -172,6 +174,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, log: opts.Logger}
+	s.SetRetention(opts.Retention)
 	s.stats.commits, s.stats.sizes = meter.NewHistogram(meter.Durations), meter.NewHistogram(meter.Sizes)
 	if s.vault, err = newVault(opts.MasterKey); err != nil {
 		return nil, err
@@ -377,6 +380,9 @@ func (s *Store) closeFiles() error {
 	}
 	return wrap("close store", s.opts.Dir, errors.Join(errs...))
 }
+
+// SetRetention changes how long history is kept, from the next look at it on.
+func (s *Store) SetRetention(d time.Duration) { s.retention.Store(d.Milliseconds()) }
 
 // now is the time in milliseconds.
 func (s *Store) now() int64 { return s.opts.Now().UnixMilli() }

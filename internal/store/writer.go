@@ -250,7 +250,7 @@ func (s *Store) report(err error, b *batch) {
 }
 
 // expired is the time before which history is gone, ms.
-func (s *Store) expired() int64 { return s.now() - s.opts.Retention.Milliseconds() }
+func (s *Store) expired() int64 { return s.now() - s.retention.Load() }
 
 // noRecords is a row of history_wal without any.
 var noRecords = new(records).none()

@@ -35,6 +35,15 @@ func (c *Client) UpdateProduct(ctx context.Context, pk string, changes map[strin
 	return out, err
 }
 
+// RevealProductSecret returns a ProductSecret; the reason is kept in the audit log.
+func (c *Client) RevealProductSecret(ctx context.Context, pk, reason string) (string, error) {
+	var out struct {
+		ProductSecret string `json:"productSecret"`
+	}
+	err := c.call(ctx, "POST", path("products", pk, "secret"), map[string]string{"reason": reason}, &out)
+	return out.ProductSecret, err
+}
+
 // DeleteProduct deletes a product, with its devices if force is set.
 func (c *Client) DeleteProduct(ctx context.Context, pk string, force bool) error {
 	p := path("products", pk)
