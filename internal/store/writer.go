@@ -214,7 +214,10 @@ func resolveAll(ctx context.Context, t *tx, b *batch) ([]seriesRef, error) {
 	ids := map[SeriesKey]int64{}
 	for i := range b.unnamed {
 		p := &b.unnamed[i]
-		id, ok := ids[p.Series]
+		id, ok := p.id, p.id != 0
+		if !ok {
+			id, ok = ids[p.Series]
+		}
 		if !ok {
 			var err error
 			if id, err = resolve(ctx, t, p.Series); err != nil {
