@@ -12,6 +12,7 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/linkstead/linkstead/internal/backup"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/platform"
@@ -50,6 +51,8 @@ type Options struct {
 	MetricsToken func() string
 	// Trace has the records of devices' messages; nil if none are kept.
 	Trace *trace.Ring
+	// Backup copies everything that is stored into a directory.
+	Backup func(ctx context.Context, dir string) (backup.Manifest, error)
 	// Writable names the stores that do not take writes before ctx ends; nil asks
 	// none.
 	Writable func(ctx context.Context) []string
@@ -104,6 +107,9 @@ func (h *handler) routes() {
 	h.handle("GET /v1/drops", h.getDrops)
 	h.handle("GET /v1/audit", h.listAudit)
 	h.handle("GET /v1/devices/{pk}/{dn}/trace", h.getTrace)
+	if h.Backup != nil {
+		h.handle("POST /v1/backup", h.backup)
+	}
 	h.profileRoutes()
 	if h.Metrics != nil {
 		h.mux.Handle("GET "+metricsPath, h.Metrics)

@@ -207,6 +207,7 @@ func (b *Broker) loadQueue(s *Session) error {
 	s.done = s.seq
 	s.sent = min(s.sent, s.seq)
 	if count > 0 {
+		s.noteExpiry(1) // not known: it is looked at
 		s.done = uint64(first) - 1
 	}
 	if s.offlineMS == 0 { // it was connected when the server was killed: its time begins to run now
@@ -243,7 +244,7 @@ const sweepEvery = 30 * time.Second
 // so that nobody waits for it.
 func (l *loop) sweep() {
 	now := l.nowMS()
-	var over []*Session
+	var over, stale []*Session
 	shard := l.swept % len(l.b.sessions.shards)
 	sh := &l.b.sessions.shards[shard]
 	var seen tally
@@ -256,6 +257,8 @@ func (l *loop) sweep() {
 		seen.count(s)
 		if s.client == nil && !s.gone && s.expired(now) {
 			over = append(over, s)
+		} else if s.stale(now) {
+			stale = append(stale, s)
 		}
 	}
 	sh.mu.RUnlock()
@@ -263,6 +266,9 @@ func (l *loop) sweep() {
 	for _, s := range over {
 		l.b.logger.Info("session expired", "client", s.key)
 		l.end(s)
+	}
+	for _, s := range stale {
+		l.expire(s)
 	}
 	l.t.After(sweepEvery/time.Duration(len(l.b.sessions.shards)), task{l.sweep})
 }

@@ -428,7 +428,7 @@ func (l *loop) discard(s *Session, all bool) {
 	s.in.Reset()
 	s.done, s.sent, s.committed, s.loaded = s.seq, s.seq, s.seq, s.seq
 	s.meterQueue(-s.stored, -s.storedBytes)
-	s.stored, s.storedBytes, s.suspect = 0, 0, 0
+	s.stored, s.storedBytes, s.suspect, s.expiresMS = 0, 0, 0, 0
 	s.more, s.reading = false, false
 	if !all {
 		return

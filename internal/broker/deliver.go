@@ -147,7 +147,9 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	size := len(p.topic) + len(p.payload) + len(p.properties)
 	if s.stored >= s.profile.MaxQueued || s.storedBytes+int64(size) > int64(s.profile.MaxQueuedBytes) {
 		l.drop(DropQueueFull, s.key, p.topic, qos, len(p.payload))
-		l.purge(s)
+		if s.stale(l.nowMS()) { // the sweep may be far from it
+			l.expire(s)
+		}
 		return
 	}
 	l.identify(s)
@@ -175,6 +177,7 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 		m.Share = t.group.Text
 	}
 	cm.batch.Append(s.id, queueSeq(s.seq), m)
+	s.noteExpiry(expires)
 	s.stored++
 	s.storedBytes += int64(size)
 	s.meterQueue(1, int64(size))

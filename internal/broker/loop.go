@@ -36,12 +36,11 @@ type loop struct {
 	traced      []trace.Record
 	pub         publication
 
-	expiring  expiring           // on the loop that keeps retained messages
-	purged    map[*Session]int64 // full queues that were looked through lately, and when, Unix milliseconds
-	handed    atomic.Int64       // bytes in handoffs on their way to this loop
-	pressing  bool               // publishers wait; see pressure.go
-	pressedAt int64              // since when, ns
-	hindered  []*client          // those that do
+	expiring  expiring     // on the loop that keeps retained messages
+	handed    atomic.Int64 // bytes in handoffs on their way to this loop
+	pressing  bool         // publishers wait; see pressure.go
+	pressedAt int64        // since when, ns
+	hindered  []*client    // those that do
 
 	exchanging int  // exchanges that are not finished
 	committing int  // commits on their way to the disk

@@ -25,8 +25,8 @@ func newReaders(log storage, n int) *readers {
 	return r
 }
 
-// submit does not block: a session, there or ended, has at most one read under
-// way, so sessions bound the list.
+// submit does not block: a session, there or ended, has at most one read of each
+// kind under way, so sessions bound the list.
 func (r *readers) submit(j job) {
 	r.mu.Lock()
 	r.jobs = append(r.jobs, j)

@@ -106,6 +106,9 @@ func appendText[T string | []byte](dst []byte, s T) []byte {
 	return append(dst, s...)
 }
 
+// CheckRecord reports whether the stored record of a session can be read.
+func CheckRecord(b []byte) error { return new(Session).parseRecord(b) }
+
 // parseRecord fills a new session from its stored form.
 func (s *Session) parseRecord(b []byte) error {
 	r := recordReader{b: b}

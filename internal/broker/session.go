@@ -54,6 +54,7 @@ type Session struct {
 	expirySeconds uint32       // 5.0 Session Expiry Interval; ^0 never
 	load          atomic.Int32 // how much a member of shared subscriptions has to do; see weigh
 	offlineMS     int64        // Unix milliseconds of the last disconnect
+	expiresMS     int64        // when the first stored message may expire, 0: none will; see expire.go
 	delayed       *delayedWill // nil: none waits
 	share         *share       // nil: it has no shared subscriptions
 }

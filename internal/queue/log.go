@@ -82,6 +82,8 @@ type Log struct {
 	stats counters
 	pool  sync.Pool // of *Batch
 
+	backingUp backingUp
+
 	mu      sync.Mutex
 	waiting []submission // in order of submission
 	refused []submission // to be told ErrOverloaded

@@ -20,6 +20,7 @@ import (
 	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/linkstead/linkstead/internal/admin"
+	"github.com/linkstead/linkstead/internal/backup"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/platform"
@@ -287,6 +288,9 @@ func (s *Server) serveAdmin(o Options) error {
 		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile, Config: s.entries, Reload: s.reloader(),
 		QueueMetrics: s.log.Metrics, TransportStats: s.transport.Stats,
 		MetricsToken: func() string { return *s.scraper.Load() }, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
+		Backup: func(ctx context.Context, dir string) (backup.Manifest, error) {
+			return backup.Write(ctx, backup.Sources{Store: s.store, Log: s.log, Data: s.config.Data, Version: o.Version}, dir)
+		},
 	})
 	s.adminServer = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,

@@ -403,3 +403,26 @@ func TestFullDisk(t *testing.T) {
 		t.Errorf("%d points are stored after the disk has room, want %d", got, stored+1)
 	}
 }
+
+// TestLaterPointWinsOverOneToBeLookedUp appends a point whose series has to be
+// looked up, and before it is committed a second one with the same time, whose
+// series is known by then.
+func TestLaterPointWinsOverOneToBeLookedUp(t *testing.T) {
+	s := mustOpen(t, testOptions(t))
+	key := mustSeries(t, s, 1)[0]
+	mustAppend(t, s, Point{key, t0, Int(0)})
+	id := s.series.get(key)
+	s.wmu.Lock() // holds the writer up
+	s.series.forget(key)
+	first, second := make(waiter, 1), make(waiter, 1)
+	s.Append([]Point{{key, t0, Int(1)}}, first)
+	s.series.put(key, id)
+	s.Append([]Point{{key, t0, Int(2)}}, second)
+	s.wmu.Unlock()
+	for _, w := range []waiter{first, second} {
+		if err := <-w; err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantStrings(t, mustRange(t, s, key, RangeQuery{}), "0=2")
+}

@@ -93,5 +93,5 @@ func createKey(path string, key []byte) error {
 	if err := os.Link(f.Name(), path); err != nil {
 		return err
 	}
-	return syncDir(dir)
+	return SyncDir(dir)
 }

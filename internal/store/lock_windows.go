@@ -32,5 +32,5 @@ func lockFile(path string) (*os.File, error) {
 	return os.NewFile(uintptr(h), path), nil
 }
 
-// syncDir does nothing: NTFS journals names itself.
-func syncDir(string) error { return nil }
+// SyncDir does nothing: NTFS journals names itself.
+func SyncDir(string) error { return nil }

@@ -9,13 +9,20 @@ import (
 // batch is what one round of the writer commits.
 type batch struct {
 	recs    records   // points of series whose id is known
-	unnamed []Point   // points of series to be looked up, copied
+	unnamed []unnamed // points of series to be looked up, and all behind them
 	ended   []int64   // series deleted since; their points before are obsolete
 	dones   []Done    // one for each Append
 	points  int       // for counting
 	size    int       // bytes that wait
 	since   time.Time // when the first came
 	status  map[int64]status
+}
+
+// unnamed is a copied point whose series has yet to be looked up, or one that came
+// behind such a point: of two points with one time the later has to stay so.
+type unnamed struct {
+	Point
+	id int64 // of its series, 0 if it is to be looked up
 }
 
 func newBatch() *batch {
@@ -103,10 +110,10 @@ func (q *queue) append(points []Point, done Done, series *seriesCache) error {
 	series.mu.Lock()
 	for i := range points {
 		p := &points[i]
-		if id := series.getLocked(p.Series); id != 0 {
+		if id := series.getLocked(p.Series); id != 0 && len(b.unnamed) == 0 {
 			b.recs.point(id, p.TimeMS, p.Value)
 		} else {
-			b.addUnnamed(p)
+			b.addUnnamed(p, id)
 		}
 	}
 	series.mu.Unlock()
@@ -119,13 +126,13 @@ func (q *queue) append(points []Point, done Done, series *seriesCache) error {
 	return nil
 }
 
-// addUnnamed copies a point whose series has yet to be looked up. That happens
-// once for a series while it stays in the cache.
-func (b *batch) addUnnamed(p *Point) {
+// addUnnamed copies a point whose series has yet to be looked up, which happens
+// once for a series while it stays in the cache, or one behind it.
+func (b *batch) addUnnamed(p *Point, id int64) {
 	c := *p
 	c.Series.Identifier = strings.Clone(p.Series.Identifier)
 	c.Value.text = strings.Clone(p.Value.text)
-	b.unnamed = append(b.unnamed, c)
+	b.unnamed = append(b.unnamed, unnamed{c, id})
 	b.size += 64 + len(c.Series.Identifier) + len(c.Value.text)
 }
 

@@ -235,7 +235,7 @@ func MakeDir(dir string) error {
 		return err
 	}
 	for _, at := range missing {
-		if err := syncDir(filepath.Dir(at)); err != nil {
+		if err := SyncDir(filepath.Dir(at)); err != nil {
 			return err
 		}
 	}
@@ -261,16 +261,19 @@ func makePrivate(path string) error {
 	return nil
 }
 
+// dsn names a database file to the driver.
+func dsn(path, vfs string, pragmas ...string) string {
+	q := url.Values{"_pragma": append(pragmas, "busy_timeout(10000)", "foreign_keys(1)", "temp_store(memory)")}
+	if vfs != "" {
+		q.Set("vfs", vfs)
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
+}
+
 // connect opens the two pools, the writer's of one connection and the readers',
 // and brings the schema up to date.
 func (s *Store) connect(ctx context.Context, path string) error {
-	dsn := func(pragmas ...string) string {
-		q := url.Values{"_pragma": append(pragmas, "busy_timeout(10000)", "foreign_keys(1)", "temp_store(memory)")}
-		if s.opts.VFS != "" {
-			q.Set("vfs", s.opts.VFS)
-		}
-		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
-	}
+	dsn := func(pragmas ...string) string { return dsn(path, s.opts.VFS, pragmas...) }
 	wdb, err := sql.Open("sqlite", dsn("journal_mode(wal)", "synchronous("+s.opts.Durability.synchronous()+")",
 		"cache_size(-32768)", "wal_autocheckpoint(4000)", "journal_size_limit(67108864)"))
 	if err != nil {

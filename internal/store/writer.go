@@ -43,6 +43,7 @@ func (s *Store) runWriter() {
 	defer close(s.queue.stopped)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	var again <-chan time.Time // there is more to sweep
 	for {
 		select {
 		case <-s.queue.kick:
@@ -52,7 +53,9 @@ func (s *Store) runWriter() {
 			}
 		case <-tick.C:
 			s.commitRound()
-			s.sweep()
+			again = s.sweepAgain()
+		case <-again:
+			again = s.sweepAgain()
 		case <-s.queue.stop:
 			s.commitRound()
 			return
@@ -211,7 +214,10 @@ func resolveAll(ctx context.Context, t *tx, b *batch) ([]seriesRef, error) {
 	ids := map[SeriesKey]int64{}
 	for i := range b.unnamed {
 		p := &b.unnamed[i]
-		id, ok := ids[p.Series]
+		id, ok := p.id, p.id != 0
+		if !ok {
+			id, ok = ids[p.Series]
+		}
 		if !ok {
 			var err error
 			if id, err = resolve(ctx, t, p.Series); err != nil {

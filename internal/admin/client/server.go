@@ -30,6 +30,12 @@ func (c *Client) Session(ctx context.Context, key string) (out broker.SessionInf
 	return out, err
 }
 
+// Backup copies everything the server stores into a directory on its machine.
+func (c *Client) Backup(ctx context.Context, dir string) (out admin.Backup, err error) {
+	err = c.call(ctx, "POST", path("backup"), admin.BackupRequest{Dir: dir}, &out)
+	return out, err
+}
+
 // Refusals returns the latest refused logins, newest first.
 func (c *Client) Refusals(ctx context.Context) ([]platform.Refusal, error) {
 	var out struct {
