@@ -8,7 +8,7 @@ import (
 )
 
 // loadWindow is how many publications of a load may be unacknowledged.
-const loadWindow = 32
+const loadWindow = 16
 
 // load publishes with QoS 1 as fast as its window allows, until the server is gone. It counts on in the next run.
 type load struct {
