@@ -136,8 +136,11 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 			break
 		}
 		if c.acks.Len() >= maxOwed {
-			c.stalled = true
-			c.conn.Pause()
+			c.stall(pausedOwed)
+			break
+		}
+		if c.conn.Buffered() > c.profile.MaxOutput && c.full(2*c.profile.MaxOutput) {
+			c.stall(pausedOutput) // it asks and asks and does not read the answers
 			break
 		}
 		packets++
@@ -262,6 +265,7 @@ func (b *Broker) Writable(tc *transport.Conn) {
 	if c.closed || c.session == nil {
 		return
 	}
+	c.proceed()
 	c.loop.pump(c.session)
 	c.loop.replay(c)
 }
@@ -327,9 +331,8 @@ func (c *client) sendAcks() {
 		}
 		c.answer(ack)
 	}
-	if c.stalled && !c.closed && c.acks.Len() < maxOwed/2 {
-		c.stalled = false
-		c.conn.Resume()
+	if c.acks.Len() < maxOwed/2 {
+		c.proceed()
 	}
 }
 

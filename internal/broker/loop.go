@@ -40,6 +40,9 @@ type loop struct {
 	pressedAt int64        // since when, ns
 	hindered  []*client    // those that do
 
+	lastDrop   Drop // of this turn, not yet handed to the recorder
+	lastReason DropReason
+
 	swept int // shards of the registry that the sweep has looked at
 }
 
@@ -76,6 +79,7 @@ func (l *loop) endTurn() {
 		l.b.log.Submit(c.batch, c)
 	}
 	l.watch()
+	l.handDrop()
 	l.handTrace()
 }
 

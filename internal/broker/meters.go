@@ -70,6 +70,7 @@ type meters struct {
 	connected [kinds][transports][versions]meter.Gauge
 	logins    [kinds]meter.Counter
 	refused   [256]meter.Counter // by reason code
+	paused    [pauseReasons]meter.Counter
 
 	queued, queuedBytes meter.Gauge // what waits on disk for this loop's sessions
 	census              [64]census  // by shard of the registry
@@ -149,6 +150,7 @@ type Figures struct {
 	Connections []ConnectionFigure
 	LoginsBy    [kinds]uint64
 	RefusedBy   map[mqtt.ReasonCode]uint64 // without those that were never seen
+	Paused      [pauseReasons]uint64       // times that clients were not read from, by PauseReasons
 	// QueuedNow and QueuedBytes are the messages that wait on disk for persistent
 	// sessions.
 	QueuedNow, QueuedBytes int64
@@ -181,6 +183,9 @@ func (b *Broker) Figures() Figures {
 		m := &l.meters
 		for k := range m.logins {
 			f.LoginsBy[k] += m.logins[k].Load()
+		}
+		for i := range m.paused {
+			f.Paused[i] += m.paused[i].Load()
 		}
 		for code := range m.refused {
 			if n := m.refused[code].Load(); n > 0 {

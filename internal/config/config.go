@@ -81,6 +81,9 @@ type Limits struct {
 	Queued int `toml:"queued" env:"QUEUED"`
 	// QueuedBytes is the most bytes that wait for one application.
 	QueuedBytes int `toml:"queued_bytes" env:"QUEUED_BYTES"`
+	// Output is how many bytes an application may leave unread: beyond it QoS 0
+	// messages for it are dropped, and QoS 1 and 2 wait in its queue.
+	Output int `toml:"output" env:"OUTPUT"`
 	// MessageExpiry is how long a message waits for a client that is away.
 	MessageExpiry Duration `toml:"message_expiry" env:"MESSAGE_EXPIRY"`
 	// SessionExpiry is how long an application's session outlives its
@@ -99,6 +102,10 @@ type Device struct {
 	Subscriptions int `toml:"subscriptions" env:"SUBSCRIPTIONS"`
 	// Queued is the most messages that wait for one device.
 	Queued int `toml:"queued" env:"QUEUED"`
+	// QueuedBytes is the most bytes that wait for one device.
+	QueuedBytes int `toml:"queued_bytes" env:"QUEUED_BYTES"`
+	// Output is Limits.Output for a device.
+	Output int `toml:"output" env:"OUTPUT"`
 	// CallTimeout is how long the reply to a property set or a service call is
 	// awaited.
 	CallTimeout Duration `toml:"call_timeout" env:"CALL_TIMEOUT"`
@@ -169,6 +176,7 @@ func Default() Config {
 			Packet:         1 << 20,
 			Queued:         100_000,
 			QueuedBytes:    64 << 20,
+			Output:         4 << 20,
 			MessageExpiry:  Duration(7 * 24 * time.Hour),
 			SessionExpiry:  Duration(30 * 24 * time.Hour),
 		},
@@ -176,6 +184,8 @@ func Default() Config {
 			Packet:        256<<10 + 1024,
 			Subscriptions: 100,
 			Queued:        10_000,
+			QueuedBytes:   16 << 20,
+			Output:        1 << 20,
 			CallTimeout:   Duration(8 * time.Second),
 			Pace:          Duration(30 * time.Millisecond),
 			Settle:        Duration(300 * time.Millisecond),
@@ -233,6 +243,10 @@ func (c *Config) Validate() error {
 	check(c.Device.Packet >= 128 && c.Device.Packet <= 268_435_460, "device.packet", "must be 128 to 268435460")
 	check(c.Device.Subscriptions > 0, "device.subscriptions", "must be at least 1")
 	check(c.Device.Queued > 0, "device.queued", "must be at least 1")
+	check(c.Device.QueuedBytes > 0, "device.queued_bytes", "must be at least 1")
+	const leastOutput = 1 << 10
+	check(c.Limits.Output >= leastOutput && c.Limits.Output <= 1<<30, "limits.output", "must be 1024 to 1073741824")
+	check(c.Device.Output >= leastOutput && c.Device.Output <= 1<<30, "device.output", "must be 1024 to 1073741824")
 	check(c.Device.CallTimeout > 0, "device.call_timeout", "must be more than 0")
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
 	c.Observe.validate(check)

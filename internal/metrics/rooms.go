@@ -47,6 +47,7 @@ var (
 	inFlight        = gauge("mqtt_inflight_messages", "Messages sent at QoS 1 or 2 and not acknowledged; at most half a minute old.")
 	dropped         = counter("mqtt_messages_dropped_total", "Messages that were not delivered.", "reason")
 	pressed         = counter("loop_pressed_total", "Times that an event loop stopped reading from publishers, because receivers or the disk were behind.")
+	paused          = counter("mqtt_paused_total", "Times that the server stopped reading from a client for a while, so that what it sends waits in the network.", "reason")
 	handoffs        = histogram("loop_handoff_messages", "Publications in each handoff from one event loop to another.")
 	handedBytes     = gauge("loop_handoff_bytes", "Bytes on their way between event loops.")
 	submitted       = gauge("mqtt_commit_bytes", "Bytes of messages and sessions on their way to the disk.")
@@ -93,6 +94,9 @@ func (w writer) broker(f broker.Figures) {
 		w.count(dropped, n, label(reason))
 	}
 	w.count(pressed, f.Pressed)
+	for i, reason := range broker.PauseReasons {
+		w.count(paused, f.Paused[i], reason)
+	}
 	w.distribution(handoffs, f.Handoffs, 1)
 	w.value(handedBytes, float64(f.Handed))
 	w.value(submitted, float64(f.Submitted))

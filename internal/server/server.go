@@ -162,6 +162,8 @@ func deviceProfile(cfg config.Config) broker.Profile {
 	p.MaxPacket = cfg.Device.Packet
 	p.MaxSubscriptions = cfg.Device.Subscriptions
 	p.MaxQueued = cfg.Device.Queued
+	p.MaxQueuedBytes = cfg.Device.QueuedBytes
+	p.MaxOutput = cfg.Device.Output
 	p.MessageExpiry = time.Duration(cfg.Limits.MessageExpiry)
 	p.Pace = time.Duration(cfg.Device.Pace)
 	p.Settle = time.Duration(cfg.Device.Settle)
@@ -176,6 +178,7 @@ func applicationProfile(cfg config.Config) broker.Profile {
 	p.MaxPacket = cfg.Limits.Packet
 	p.MaxQueued = cfg.Limits.Queued
 	p.MaxQueuedBytes = cfg.Limits.QueuedBytes
+	p.MaxOutput = cfg.Limits.Output
 	p.MessageExpiry = time.Duration(cfg.Limits.MessageExpiry)
 	p.SessionExpiry = time.Duration(cfg.Limits.SessionExpiry)
 	return p

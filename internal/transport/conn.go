@@ -70,7 +70,7 @@ func (p phase) waitsFor() string {
 	return "a complete CONNECT and its acceptance"
 }
 
-type flags uint16
+type flags uint32
 
 const (
 	flagOpened      flags = 1 << iota // Handler.Opened was called
@@ -89,6 +89,8 @@ const (
 	flagEOF                           // the peer sent everything it had
 	flagHalfClosed                    // we did
 	flagTold                          // Handler.Closed was called, if it was due
+	flagFlooding                      // the last read was filled
+	flagHeld                          // it floods: not read for a moment
 )
 
 // Loop returns the loop that the connection belongs to. After MoveTo it is the

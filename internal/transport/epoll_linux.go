@@ -189,8 +189,19 @@ func (e *epoll) read(c *Conn) int {
 		l.ended(c, io.EOF)
 		return 0
 	}
-	if n < readSize && c.flags&flagHangup == 0 {
+	if n == readSize {
+		begun := time.Now()
+		l.receive(c, l.buf, headroom, headroom+n)
+		l.flooded(c, time.Since(begun))
+		return n
+	}
+	if c.flags&flagHangup == 0 {
 		c.flags &^= flagReadable
+	}
+	if c.flags&flagFlooding != 0 {
+		c.flags &^= flagFlooding
+	} else {
+		l.flood.others = true
 	}
 	l.receive(c, l.buf, headroom, headroom+n)
 	if c.flags&flagReadable != 0 {

@@ -72,7 +72,7 @@ type peer struct {
 
 const (
 	portableSmall = 512      // read buffer of a quiet connection
-	portableLarge = 64 << 10 // and of a busy one, borrowed; also the most that is being written
+	portableLarge = readSize // and of a busy one, borrowed; also the most that is being written
 )
 
 var portableBuffers = sync.Pool{New: func() any { return new([portableLarge]byte) }}
