@@ -11,9 +11,17 @@ import (
 
 // Client is one MQTT 3.1.1 connection.
 type Client struct {
-	Conn net.Conn
-	In   *bufio.Reader
+	Conn    net.Conn
+	In      *bufio.Reader
+	Present bool          // the server knew the session
+	Login   time.Duration // from CONNECT to CONNACK
 }
+
+// RefusedError is a login that the server answered with a refusal.
+type RefusedError struct{ Code byte }
+
+// Error names the return code.
+func (e *RefusedError) Error() string { return fmt.Sprintf("refused with return code %d", e.Code) }
 
 // Dial logs in and awaits the CONNACK. local is the source address, "" for any;
 // buffer the size of the reader's buffer in bytes.
@@ -32,12 +40,17 @@ func Dial(address, local, id, user, password string, clean bool, buffer int) (*C
 		HasUsername: true, Username: []byte(user), HasPassword: true, Password: []byte(password),
 	}
 	_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+	begun := time.Now()
 	f, err := c.ask(p.Append(nil))
 	switch {
 	case err != nil:
 		err = fmt.Errorf("login of %s: %w", id, err)
-	case f.Type != mqtt.CONNACK || len(f.Body) < 2 || f.Body[1] != 0:
-		err = fmt.Errorf("login of %s refused: % X", id, f.Raw)
+	case f.Type != mqtt.CONNACK || len(f.Body) < 2:
+		err = fmt.Errorf("login of %s: unexpected answer % X", id, f.Raw)
+	case f.Body[1] != 0:
+		err = fmt.Errorf("login of %s: %w", id, &RefusedError{f.Body[1]})
+	default:
+		c.Login, c.Present = time.Since(begun), f.Body[0] == 1
 	}
 	_ = conn.SetDeadline(time.Time{})
 	if err != nil {

@@ -23,6 +23,9 @@ type LoginRequest struct {
 	Remote       netip.AddrPort
 	Kind         transport.Kind
 	Certificates []*x509.Certificate // verified client certificates, leaf first
+	// Suspect: many logins from this address have failed lately, under any name. Only
+	// what is cheap is to be looked at.
+	Suspect bool
 	// Frame is the CONNECT packet as it came, for the annotated log of a refusal.
 	Frame []byte
 }

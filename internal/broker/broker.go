@@ -34,6 +34,9 @@ type Options struct {
 	// OpeningPacket is the largest packet accepted before login, in bytes; 0
 	// means 16 KiB.
 	OpeningPacket int
+	// FailedLogins is how many logins of one user name from one address may fail in
+	// a minute before further ones are held off; 0 is any number.
+	FailedLogins int
 	// Profiles finds the profile of a session that was stored, before its client
 	// has come back: device or application.
 	Profiles func(device bool) *Profile
@@ -54,6 +57,7 @@ type Broker struct {
 	retained  *topics.Retained[*retained]
 	sessions  *registry
 	readers   *readers
+	backoff   *backoff // nil: logins are not held off
 	lastID    atomic.Uint64
 	started   atomic.Bool
 	draining  atomic.Bool
@@ -89,6 +93,7 @@ func New(o Options) (*Broker, error) {
 		retained: topics.NewRetained[*retained](),
 		sessions: newRegistry(),
 		since:    time.Now(),
+		backoff:  newBackoff(o.FailedLogins),
 	}
 	return b, nil
 }

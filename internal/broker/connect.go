@@ -47,6 +47,10 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 			Cause: "extended authentication is not offered; log in with user name and password"})
 		return false
 	}
+	if l.holdOff(r) {
+		l.hold(c)
+		return false
+	}
 	c.phase = authenticating
 	a := &answer{client: c, request: r, onLoop: true}
 	l.b.authority.Login(r, a.decide)
@@ -64,9 +68,11 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 // decided takes the Authority's answer up and reports whether the login goes on.
 func (l *loop) decided(c *client, a *answer) bool {
 	if a.refusal != nil {
+		l.failedLogin(a.request, a.refusal)
 		l.refuse(c, a.request, a.refusal)
 		return false
 	}
+	l.loggedIn(a.request)
 	c.admission = a.admission
 	c.phase = admitted
 	return true
@@ -259,8 +265,20 @@ func (l *loop) refuse(c *client, r *LoginRequest, why *Refusal) {
 	l.stats.refused.add(1)
 	l.meters.refused[why.Code].Add(1)
 	l.b.refused(c, r, why)
+	l.sendRefusal(c, why.Code)
+}
+
+// hold refuses a login that was not looked at. It is counted and not logged: the
+// first of them was.
+func (l *loop) hold(c *client) {
+	l.stats.refused.add(1)
+	l.meters.refused[mqtt.ConnectionRateExceeded].Add(1)
+	l.sendRefusal(c, mqtt.ConnectionRateExceeded)
+}
+
+func (l *loop) sendRefusal(c *client, code mqtt.ReasonCode) {
 	if !c.closed {
-		ack := mqtt.Connack{Code: why.Code}
+		ack := mqtt.Connack{Code: code}
 		out := c.conn.Output()
 		mark := len(out)
 		out = ack.Append(out, c.version)

@@ -26,6 +26,8 @@ const patience = 10 * time.Second
 type settings struct {
 	loops       int
 	portable    bool
+	failed      int // Options.FailedLogins
+	log         io.Writer
 	device      func(*Profile)
 	application func(*Profile)
 }
@@ -59,7 +61,10 @@ func mustStart(t testing.TB, o settings) *server {
 
 func (s *server) start() {
 	s.t.Helper()
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if s.settings.log == nil {
+		s.settings.log = io.Discard
+	}
+	logger := slog.New(slog.NewTextHandler(s.settings.log, nil))
 	log, err := queue.Open(queue.Options{Dir: s.dir, Durability: queue.WriteToOS, MinFreeBytes: -1, Logger: logger})
 	if err != nil {
 		s.t.Fatal(err)
@@ -76,7 +81,7 @@ func (s *server) start() {
 	s.authority = &authority{device: &device, application: &application, answer: make(chan struct{})}
 	s.handler = newHandler()
 	s.broker, err = New(Options{
-		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
+		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger, FailedLogins: s.settings.failed,
 		Profiles: func(d bool) *Profile {
 			if d {
 				return &device

@@ -75,6 +75,17 @@ type Limits struct {
 	OpeningTimeout Duration `toml:"opening_timeout" env:"OPENING_TIMEOUT"`
 	// OpeningBytes is the largest CONNECT packet.
 	OpeningBytes int `toml:"opening_bytes" env:"OPENING_BYTES"`
+	// Accept is how many connections are accepted in a second, of all addresses
+	// together; more wait. 0 is as many as can be dealt with.
+	Accept int `toml:"accept" env:"ACCEPT"`
+	// AcceptPerAddress is how many connections a second one address may open, and
+	// twenty times as many at once; more are closed. 0 is any number.
+	AcceptPerAddress int `toml:"accept_per_address" env:"ACCEPT_PER_ADDRESS"`
+	// AcceptExempt are addresses or prefixes that AcceptPerAddress is not for.
+	AcceptExempt []string `toml:"accept_exempt" env:"ACCEPT_EXEMPT"`
+	// FailedLogins is how many logins of one name from one address may fail in a
+	// minute; further ones are refused without a look. 0 is any number.
+	FailedLogins int `toml:"failed_logins" env:"FAILED_LOGINS"`
 	// Packet is the largest packet of an application, in bytes.
 	Packet int `toml:"packet" env:"PACKET"`
 	// Queued is the most messages that wait for one application.
@@ -170,15 +181,18 @@ func Default() Config {
 		TLS:        TLS{MinVersion: "1.2"},
 		Log:        Log{Level: "info", Format: "text"},
 		Limits: Limits{
-			Opening:        5000,
-			OpeningTimeout: Duration(10 * time.Second),
-			OpeningBytes:   16 << 10,
-			Packet:         1 << 20,
-			Queued:         100_000,
-			QueuedBytes:    64 << 20,
-			Output:         4 << 20,
-			MessageExpiry:  Duration(7 * 24 * time.Hour),
-			SessionExpiry:  Duration(30 * 24 * time.Hour),
+			Opening:          5000,
+			OpeningTimeout:   Duration(10 * time.Second),
+			OpeningBytes:     16 << 10,
+			AcceptPerAddress: 1000,
+			AcceptExempt:     []string{"127.0.0.0/8", "::1"},
+			FailedLogins:     20,
+			Packet:           1 << 20,
+			Queued:           100_000,
+			QueuedBytes:      64 << 20,
+			Output:           4 << 20,
+			MessageExpiry:    Duration(7 * 24 * time.Hour),
+			SessionExpiry:    Duration(30 * 24 * time.Hour),
 		},
 		Device: Device{
 			Packet:        256<<10 + 1024,
@@ -238,6 +252,11 @@ func (c *Config) Validate() error {
 	check(c.Limits.Opening > 0, "limits.opening", "must be at least 1")
 	check(c.Limits.OpeningTimeout > 0, "limits.opening_timeout", "must be more than 0")
 	check(c.Limits.OpeningBytes >= 256 && c.Limits.OpeningBytes <= 1<<20, "limits.opening_bytes", "must be 256 to 1048576")
+	check(c.Limits.Accept >= 0, "limits.accept", "must not be negative")
+	check(c.Limits.AcceptPerAddress >= 0, "limits.accept_per_address", "must not be negative")
+	check(c.Limits.FailedLogins >= 0, "limits.failed_logins", "must not be negative")
+	_, err = c.Limits.Exempt()
+	check(err == nil, "limits.accept_exempt", fmt.Sprint(err))
 	check(c.Limits.Packet >= 128 && c.Limits.Packet <= 268_435_460, "limits.packet", "must be 128 to 268435460")
 	check(c.Limits.Queued > 0 && c.Limits.QueuedBytes > 0, "limits.queued", "and limits.queued_bytes must be at least 1")
 	check(c.Device.Packet >= 128 && c.Device.Packet <= 268_435_460, "device.packet", "must be 128 to 268435460")

@@ -120,6 +120,7 @@ var (
 	accepted       = counter("sockets_accepted_total", "Connections accepted from the network.")
 	sockets        = gauge("sockets", "Open connections, in whatever state.")
 	socketsOpening = gauge("sockets_opening", "Open connections that have not logged in.")
+	socketsAwaited = gauge("sockets_awaiting", "Of these, connections that wait for the server: for a TLS handshake or for the decision about their login.")
 	socketsRefused = counter("sockets_refused_total", "Connections that did not get as far as a login.", "reason")
 	socketRead     = counter("socket_read_bytes_total", "Bytes read from sockets, before decryption.")
 	socketWritten  = counter("socket_written_bytes_total", "Bytes written to sockets, after encryption.")
@@ -130,6 +131,7 @@ func (w writer) transport(s transport.Stats) {
 	w.count(accepted, s.Accepted)
 	w.value(sockets, float64(s.Sockets))
 	w.value(socketsOpening, float64(s.Opening))
+	w.value(socketsAwaited, float64(s.Awaiting))
 	for r, n := range s.Refused {
 		w.count(socketsRefused, n, transport.Refusal(r).String())
 	}

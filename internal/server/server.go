@@ -109,6 +109,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.Broker, err = broker.New(broker.Options{
 		Tracer: s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
 		Authority: s.Platform, Handler: s.Platform, Recorder: s.Platform, Log: s.log, Logger: o.Logger,
+		FailedLogins:  cfg.Limits.FailedLogins,
 		OpeningPacket: cfg.Limits.OpeningBytes, Profiles: s.Platform.Profile,
 	})
 	if err != nil {
@@ -120,10 +121,15 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	makeRoom(cfg.Loops)
+	exempt, err := cfg.Limits.Exempt()
+	if err != nil {
+		return nil, err
+	}
 	s.transport, err = transport.Listen(transport.Options{
 		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: listeners(cfg), TLS: s.certificate.Config,
 		WebSocket: true, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
+		AcceptRate: cfg.Limits.Accept, AcceptPerAddress: cfg.Limits.AcceptPerAddress, AcceptExempt: exempt,
 	})
 	if err != nil {
 		return nil, err

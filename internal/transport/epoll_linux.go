@@ -93,13 +93,13 @@ func (e *epoll) watchListener(i int) error {
 }
 
 // ignore leaves a listener alone for a while.
-func (e *epoll) ignore(i int) {
+func (e *epoll) ignore(i int, pause time.Duration) {
 	ln := e.listeners[i]
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if ln.fd >= 0 {
 		unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, ln.fd, nil)
-		e.loop.After(acceptPause, relisten{e, i})
+		e.loop.After(pause, relisten{e, i})
 	}
 }
 
@@ -129,8 +129,9 @@ func (e *epoll) wait(l *Loop, d time.Duration) {
 		switch {
 		case ev.Fd == wakeSlot:
 		case ev.Fd < wakeSlot:
-			if i := int(wakeSlot - 1 - ev.Fd); !e.listeners[i].accept(l) {
-				e.ignore(i)
+			i := int(wakeSlot - 1 - ev.Fd)
+			if pause := e.listeners[i].accept(l); pause > 0 {
+				e.ignore(i, pause)
 			}
 		default:
 			// All events are noted before any connection is served, so a slot

@@ -448,6 +448,9 @@ func (l *Loop) end(c *Conn, cause error, gently bool) {
 	if gently && c.layer != nil {
 		c.layer.farewell(c, cause)
 	}
+	if c.flags&(flagPaused|flagEstablished) == flagPaused {
+		l.server.await(-1)
+	}
 	c.flags |= flagEnding
 	c.flags &^= flagPaused
 	if c.flags&flagEstablished == 0 {

@@ -326,6 +326,9 @@ func (pl *portableListener) start(s *Server) error {
 func (pl *portableListener) acceptAll(s *Server) {
 	defer close(pl.done)
 	for {
+		for s.busy(time.Now()) && !s.closing.Load() {
+			time.Sleep(gatePause)
+		}
 		nc, err := pl.ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return
@@ -338,11 +341,12 @@ func (pl *portableListener) acceptAll(s *Server) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		if !s.admit() {
+		remote := netAddrPort(nc.RemoteAddr())
+		if !s.admit(remote) {
 			nc.Close()
 			continue
 		}
-		c := &Conn{fd: -1, remote: netAddrPort(nc.RemoteAddr())}
+		c := &Conn{fd: -1, remote: remote}
 		c.peer = &peer{c: c, nc: nc}
 		s.welcome(c)
 	}

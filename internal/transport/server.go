@@ -3,9 +3,12 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Server listens and owns the loops.
@@ -20,6 +23,9 @@ type Server struct {
 	total    atomic.Int64 // open sockets
 	opening  atomic.Int64 // of these, not logged in
 	open     [kinds]atomic.Int64
+	awaiting atomic.Int64 // of these, waiting for us; see gate.busy
+	refusing atomic.Bool  // no new connections; see Refuse
+	gate     *gate
 	refusals [Refusals]atomic.Uint64
 	logLimit logLimit
 
@@ -44,6 +50,7 @@ func Listen(o Options) (*Server, error) {
 		options:    o,
 		handshakes: make(chan struct{}, o.HandshakeWorkers),
 		empty:      make(chan struct{}),
+		gate:       newGate(&o),
 	}
 	for _, a := range o.Listeners {
 		ln, err := openListener(a, o.Portable)
@@ -117,7 +124,7 @@ func (s *Server) emptiest() *Loop {
 
 // admit decides about a socket that was just accepted, and reports whether it
 // is welcome. Any goroutine.
-func (s *Server) admit() bool {
+func (s *Server) admit(from netip.AddrPort) bool {
 	s.accepted.Add(1)
 	// Counted first: either Shutdown sees the socket and waits for it, or we
 	// see that it has begun.
@@ -129,6 +136,16 @@ func (s *Server) admit() bool {
 	if limit := s.options.MaxConnections; total > int64(limit) && limit > 0 {
 		s.left()
 		s.refused(nil, nil, RefusedFull, errFull)
+		return false
+	}
+	if s.refusing.Load() {
+		s.left()
+		s.refused(nil, nil, RefusedMemory, errMemory)
+		return false
+	}
+	if !s.gate.welcome(from, time.Now()) {
+		s.left()
+		s.refused(nil, nil, RefusedRate, fmt.Errorf("%w (%s)", errTooOften, from.Addr()))
 		return false
 	}
 	return true

@@ -20,10 +20,12 @@ const (
 	RefusedOpeningTimeout                // Options.OpeningTimeout
 	RefusedOpeningBytes                  // Options.OpeningBytes
 	RefusedEvicted                       // Options.MaxOpening
+	RefusedRate                          // Options.AcceptPerAddress
+	RefusedMemory                        // Server.Refuse
 	Refusals                             // how many reasons there are
 )
 
-var refusalNames = [Refusals]string{"full", "descriptors", "protocol", "tls", "upgrade", "opening_timeout", "opening_bytes", "evicted"}
+var refusalNames = [Refusals]string{"full", "descriptors", "protocol", "tls", "upgrade", "opening_timeout", "opening_bytes", "evicted", "rate", "memory"}
 
 // String returns a short name, fit for a metric's label.
 func (r Refusal) String() string {
@@ -38,6 +40,7 @@ type Stats struct {
 	Accepted uint64           // sockets accepted
 	Sockets  int              // sockets open now, in whatever state
 	Opening  int              // of these, not logged in
+	Awaiting int              // of these, waiting for the server: for a handshake or the decision about a login
 	Open     [kinds]int       // connections between Opened and Closed, by Kind
 	Refused  [Refusals]uint64 // by Refusal
 	Read     uint64           // bytes read from sockets
@@ -51,6 +54,7 @@ func (s *Server) Stats() Stats {
 		Accepted: s.accepted.Load(),
 		Sockets:  int(s.total.Load()),
 		Opening:  int(s.opening.Load()),
+		Awaiting: int(s.awaiting.Load()),
 	}
 	for k := range s.open {
 		stats.Open[k] = int(s.open[k].Load())
