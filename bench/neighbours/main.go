@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -32,6 +33,7 @@ type options struct {
 	duration             time.Duration
 	offenders            string
 	offender, address    string
+	settings             string
 }
 
 func main() {
@@ -44,6 +46,7 @@ func main() {
 	flag.IntVar(&o.rounds, "rounds", 5, "runs without and runs with the three, in turn")
 	flag.DurationVar(&o.duration, "duration", 5*time.Second, "of a run")
 	flag.StringVar(&o.offenders, "offenders", "frozen,slow,flood", "which of them misbehave")
+	flag.StringVar(&o.settings, "settings", "", "settings of the server as environment variables, separated by spaces")
 	flag.StringVar(&o.offender, "offender", "", "be this one, of the server at --address; what the command starts itself as")
 	flag.StringVar(&o.address, "address", "", "see --offender")
 	flag.Parse()
@@ -64,7 +67,7 @@ func run(o options) error {
 		return err
 	}
 	defer os.RemoveAll(data)
-	h, err := house.Start(o.binary, data, "127.0.0.1:0")
+	h, err := house.Start(o.binary, data, "127.0.0.1:0", strings.Fields(o.settings)...)
 	if err != nil {
 		return err
 	}

@@ -37,6 +37,9 @@ type Options struct {
 	// FailedLogins is how many logins of one user name from one address may fail in
 	// a minute before further ones are held off; 0 is any number.
 	FailedLogins int
+	// SessionsPerOwner is how many sessions an application's user may have; 0 is any
+	// number.
+	SessionsPerOwner int
 	// Profiles finds the profile of a session that was stored, before its client
 	// has come back: device or application.
 	Profiles func(device bool) *Profile
@@ -57,6 +60,7 @@ type Broker struct {
 	retained  *topics.Retained[*retained]
 	sessions  *registry
 	readers   *readers
+	owners    owners
 	backoff   *backoff // nil: logins are not held off
 	lastID    atomic.Uint64
 	started   atomic.Bool
@@ -94,6 +98,7 @@ func New(o Options) (*Broker, error) {
 		sessions: newRegistry(),
 		since:    time.Now(),
 		backoff:  newBackoff(o.FailedLogins),
+		owners:   owners{limit: o.SessionsPerOwner},
 	}
 	return b, nil
 }
@@ -136,6 +141,7 @@ func (b *Broker) load() error {
 			b.logger.Error("two stored sessions have one key; the second is skipped", "client", s.key)
 			return nil
 		}
+		b.owners.add(s, true)
 		for _, sub := range s.subs.list {
 			b.index.Subscribe(sub.filter, s, sub.options, sub.id)
 		}

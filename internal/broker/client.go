@@ -45,6 +45,7 @@ type client struct {
 	admission *Admission
 	will      *will
 	pace      *pace
+	limit     *publishLimit // nil: any rate
 	tap       *Tap
 	mark      int // length of the output when an append began, for the tap
 	acks      session.Acks
@@ -141,6 +142,9 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 		}
 		if c.conn.Buffered() > c.profile.MaxOutput && c.full(2*c.profile.MaxOutput) {
 			c.stall(pausedOutput) // it asks and asks and does not read the answers
+			break
+		}
+		if c.limit != nil && f.Type == mqtt.PUBLISH && l.slowDown(c, size) {
 			break
 		}
 		packets++

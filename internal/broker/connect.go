@@ -108,6 +108,13 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 			Cause: fmt.Sprintf("keep-alive is %d s; from %d to %d s is allowed", p.KeepAlive, low, high)})
 		return false
 	}
+	if created && !l.b.owners.add(s, false) {
+		l.b.sessions.remove(s)
+		s.gone = true
+		l.refuse(c, nil, &Refusal{Code: mqtt.QuotaExceeded, Identity: ad.Owner,
+			Cause: fmt.Sprintf("the user has %d sessions, as many as allowed (limits.sessions_per_user); end some with a clean session, or let them expire", l.b.owners.limit)})
+		return false
+	}
 	if s.owner != ad.Owner {
 		l.refuse(c, nil, &Refusal{Code: mqtt.NotAuthorized, Identity: ad.Owner,
 			Cause: fmt.Sprintf("the client identifier %q belongs to a session of another identity; choose another identifier", ad.ClientIDOr(string(p.ClientID)))})
@@ -140,6 +147,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	ad := c.admission
 	c.admission = nil
 	c.session, c.profile, c.rights, c.principal = s, ad.Profile, ad.Rights, ad.Principal
+	c.limit = limitOf(c.profile)
 	c.clientID = string(p.ClientID)
 	c.sinceMS = l.nowMS()
 	c.phase = connected
@@ -400,6 +408,7 @@ func (l *loop) end(s *Session) {
 	l.discard(s, true)
 	s.gone = true
 	l.b.sessions.remove(s)
+	l.b.owners.remove(s)
 }
 
 // store has the session's record written with the turn's batch, as it is at the

@@ -15,6 +15,7 @@ const (
 	DropSessionEnded                    // waited for a session that ended
 	DropNoReceiver                      // nobody has subscribed
 	DropStorage                         // the disk did not take it; the publisher was told
+	DropTopic                           // the topic is longer or deeper than the publisher may use
 	dropReasons
 )
 
@@ -38,6 +39,8 @@ func (r DropReason) String() string {
 		return "no receiver"
 	case DropStorage:
 		return "storage failed"
+	case DropTopic:
+		return "topic"
 	}
 	return "unknown"
 }

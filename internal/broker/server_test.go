@@ -27,6 +27,7 @@ type settings struct {
 	loops       int
 	portable    bool
 	failed      int // Options.FailedLogins
+	sessions    int // Options.SessionsPerOwner
 	log         io.Writer
 	device      func(*Profile)
 	application func(*Profile)
@@ -81,7 +82,7 @@ func (s *server) start() {
 	s.authority = &authority{device: &device, application: &application, answer: make(chan struct{})}
 	s.handler = newHandler()
 	s.broker, err = New(Options{
-		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger, FailedLogins: s.settings.failed,
+		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger, FailedLogins: s.settings.failed, SessionsPerOwner: s.settings.sessions,
 		Profiles: func(d bool) *Profile {
 			if d {
 				return &device

@@ -52,6 +52,7 @@ type Session struct {
 	expirySeconds uint32 // 5.0 Session Expiry Interval; ^0 never
 	offlineMS     int64  // Unix milliseconds of the last disconnect
 	gone          bool
+	counted       bool // in Broker.owners
 }
 
 // subscription is one filter of a session.

@@ -7,12 +7,13 @@ const (
 	pausedOwed     pauseReason = iota // too many acknowledgements are owed to it
 	pausedOutput                      // it does not read what it is sent
 	pausedPressure                    // receivers or the disk are behind; see pressure.go
+	pausedRate                        // it publishes faster than it may; see slow.go
 	pauseReasons
 )
 
 // PauseReasons are the names of the reasons for which clients are paused, in the
 // order of Figures.Paused.
-var PauseReasons = [pauseReasons]string{"acknowledgements", "output", "pressure"}
+var PauseReasons = [pauseReasons]string{"acknowledgements", "output", "pressure", "publish_rate"}
 
 // stall stops reading from a client: what it sends then waits in the network, and
 // nothing of it is lost.

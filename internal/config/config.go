@@ -95,6 +95,23 @@ type Limits struct {
 	// Output is how many bytes an application may leave unread: beyond it QoS 0
 	// messages for it are dropped, and QoS 1 and 2 wait in its queue.
 	Output int `toml:"output" env:"OUTPUT"`
+	// Subscriptions is the most filters of one application.
+	Subscriptions int `toml:"subscriptions" env:"SUBSCRIPTIONS"`
+	// Inflight is the most messages at QoS 1 and 2 that are sent to an application
+	// and not acknowledged by it.
+	Inflight int `toml:"inflight" env:"INFLIGHT"`
+	// PublishRate and PublishBytes are how many messages and bytes an application may
+	// publish in a second, on average; one that is faster is read from more slowly.
+	// 0 is any number.
+	PublishRate  int `toml:"publish_rate" env:"PUBLISH_RATE"`
+	PublishBytes int `toml:"publish_bytes" env:"PUBLISH_BYTES"`
+	// TopicBytes and TopicLevels are the longest and deepest topic and filter of an
+	// application; 0 is what the standard and the server allow: 65535 and 128.
+	TopicBytes  int `toml:"topic_bytes" env:"TOPIC_BYTES"`
+	TopicLevels int `toml:"topic_levels" env:"TOPIC_LEVELS"`
+	// SessionsPerUser is how many sessions the clients of one user may have together,
+	// connected or not; 0 is any number.
+	SessionsPerUser int `toml:"sessions_per_user" env:"SESSIONS_PER_USER"`
 	// MessageExpiry is how long a message waits for a client that is away.
 	MessageExpiry Duration `toml:"message_expiry" env:"MESSAGE_EXPIRY"`
 	// SessionExpiry is how long an application's session outlives its
@@ -115,6 +132,13 @@ type Device struct {
 	Queued int `toml:"queued" env:"QUEUED"`
 	// QueuedBytes is the most bytes that wait for one device.
 	QueuedBytes int `toml:"queued_bytes" env:"QUEUED_BYTES"`
+	// Inflight, PublishRate, PublishBytes, TopicBytes and TopicLevels are those of
+	// Limits, for a device.
+	Inflight     int `toml:"inflight" env:"INFLIGHT"`
+	PublishRate  int `toml:"publish_rate" env:"PUBLISH_RATE"`
+	PublishBytes int `toml:"publish_bytes" env:"PUBLISH_BYTES"`
+	TopicBytes   int `toml:"topic_bytes" env:"TOPIC_BYTES"`
+	TopicLevels  int `toml:"topic_levels" env:"TOPIC_LEVELS"`
 	// Output is Limits.Output for a device.
 	Output int `toml:"output" env:"OUTPUT"`
 	// CallTimeout is how long the reply to a property set or a service call is
@@ -191,6 +215,8 @@ func Default() Config {
 			Queued:           100_000,
 			QueuedBytes:      64 << 20,
 			Output:           4 << 20,
+			Subscriptions:    100_000,
+			Inflight:         1024,
 			MessageExpiry:    Duration(7 * 24 * time.Hour),
 			SessionExpiry:    Duration(30 * 24 * time.Hour),
 		},
@@ -200,6 +226,7 @@ func Default() Config {
 			Queued:        10_000,
 			QueuedBytes:   16 << 20,
 			Output:        1 << 20,
+			Inflight:      32,
 			CallTimeout:   Duration(8 * time.Second),
 			Pace:          Duration(30 * time.Millisecond),
 			Settle:        Duration(300 * time.Millisecond),
@@ -263,6 +290,21 @@ func (c *Config) Validate() error {
 	check(c.Device.Subscriptions > 0, "device.subscriptions", "must be at least 1")
 	check(c.Device.Queued > 0, "device.queued", "must be at least 1")
 	check(c.Device.QueuedBytes > 0, "device.queued_bytes", "must be at least 1")
+	check(c.Limits.Subscriptions > 0, "limits.subscriptions", "must be at least 1")
+	for _, n := range []struct {
+		key    string
+		value  int
+		lo, hi int
+	}{
+		{"limits.inflight", c.Limits.Inflight, 1, 65535}, {"device.inflight", c.Device.Inflight, 1, 65535},
+		{"limits.publish_rate", c.Limits.PublishRate, 0, 1 << 30}, {"device.publish_rate", c.Device.PublishRate, 0, 1 << 30},
+		{"limits.publish_bytes", c.Limits.PublishBytes, 0, 1 << 40}, {"device.publish_bytes", c.Device.PublishBytes, 0, 1 << 40},
+		{"limits.topic_bytes", c.Limits.TopicBytes, 0, 65535}, {"device.topic_bytes", c.Device.TopicBytes, 0, 65535},
+		{"limits.topic_levels", c.Limits.TopicLevels, 0, 128}, {"device.topic_levels", c.Device.TopicLevels, 0, 128},
+		{"limits.sessions_per_user", c.Limits.SessionsPerUser, 0, 1 << 30},
+	} {
+		check(n.value >= n.lo && n.value <= n.hi, n.key, fmt.Sprintf("must be %d to %d", n.lo, n.hi))
+	}
 	const leastOutput = 1 << 10
 	check(c.Limits.Output >= leastOutput && c.Limits.Output <= 1<<30, "limits.output", "must be 1024 to 1073741824")
 	check(c.Device.Output >= leastOutput && c.Device.Output <= 1<<30, "device.output", "must be 1024 to 1073741824")

@@ -47,6 +47,7 @@ var (
 	inFlight        = gauge("mqtt_inflight_messages", "Messages sent at QoS 1 or 2 and not acknowledged; at most half a minute old.")
 	dropped         = counter("mqtt_messages_dropped_total", "Messages that were not delivered.", "reason")
 	pressed         = counter("loop_pressed_total", "Times that an event loop stopped reading from publishers, because receivers or the disk were behind.")
+	filtersRefused  = counter("mqtt_subscriptions_refused_total", "Filters that were refused, by the reason code of MQTT 5.0.", "cause")
 	paused          = counter("mqtt_paused_total", "Times that the server stopped reading from a client for a while, so that what it sends waits in the network.", "reason")
 	handoffs        = histogram("loop_handoff_messages", "Publications in each handoff from one event loop to another.")
 	handedBytes     = gauge("loop_handoff_bytes", "Bytes on their way between event loops.")
@@ -94,6 +95,13 @@ func (w writer) broker(f broker.Figures) {
 		w.count(dropped, n, label(reason))
 	}
 	w.count(pressed, f.Pressed)
+	filters := map[string]uint64{label(mqtt.NotAuthorized.String()): 0, label(mqtt.QuotaExceeded.String()): 0}
+	for code, n := range f.FiltersBy {
+		filters[label(code.String())] += n
+	}
+	for cause, n := range filters {
+		w.count(filtersRefused, n, cause)
+	}
 	for i, reason := range broker.PauseReasons {
 		w.count(paused, f.Paused[i], reason)
 	}

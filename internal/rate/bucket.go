@@ -45,6 +45,12 @@ func (b *Bucket) TakeWhole(now int64, rate, burst float64) bool {
 	return true
 }
 
+// Ready reports whether Take would succeed.
+func (b *Bucket) Ready(now int64, rate, burst float64) bool {
+	b.fill(now, rate, burst)
+	return b.tokens > 0
+}
+
 // Wait is how long it takes until Take succeeds, as of the latest Take.
 func (b *Bucket) Wait(rate float64) time.Duration {
 	if b.tokens > 0 {

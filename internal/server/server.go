@@ -109,7 +109,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.Broker, err = broker.New(broker.Options{
 		Tracer: s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
 		Authority: s.Platform, Handler: s.Platform, Recorder: s.Platform, Log: s.log, Logger: o.Logger,
-		FailedLogins:  cfg.Limits.FailedLogins,
+		FailedLogins: cfg.Limits.FailedLogins, SessionsPerOwner: cfg.Limits.SessionsPerUser,
 		OpeningPacket: cfg.Limits.OpeningBytes, Profiles: s.Platform.Profile,
 	})
 	if err != nil {
@@ -170,6 +170,9 @@ func deviceProfile(cfg config.Config) broker.Profile {
 	p.MaxQueued = cfg.Device.Queued
 	p.MaxQueuedBytes = cfg.Device.QueuedBytes
 	p.MaxOutput = cfg.Device.Output
+	p.Window = cfg.Device.Inflight
+	p.PublishRate, p.PublishBytes = cfg.Device.PublishRate, cfg.Device.PublishBytes
+	p.MaxTopicBytes, p.MaxTopicLevels = cfg.Device.TopicBytes, cfg.Device.TopicLevels
 	p.MessageExpiry = time.Duration(cfg.Limits.MessageExpiry)
 	p.Pace = time.Duration(cfg.Device.Pace)
 	p.Settle = time.Duration(cfg.Device.Settle)
@@ -185,6 +188,10 @@ func applicationProfile(cfg config.Config) broker.Profile {
 	p.MaxQueued = cfg.Limits.Queued
 	p.MaxQueuedBytes = cfg.Limits.QueuedBytes
 	p.MaxOutput = cfg.Limits.Output
+	p.MaxSubscriptions = cfg.Limits.Subscriptions
+	p.Window = cfg.Limits.Inflight
+	p.PublishRate, p.PublishBytes = cfg.Limits.PublishRate, cfg.Limits.PublishBytes
+	p.MaxTopicBytes, p.MaxTopicLevels = cfg.Limits.TopicBytes, cfg.Limits.TopicLevels
 	p.MessageExpiry = time.Duration(cfg.Limits.MessageExpiry)
 	p.SessionExpiry = time.Duration(cfg.Limits.SessionExpiry)
 	return p
