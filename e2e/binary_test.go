@@ -59,11 +59,12 @@ type process struct {
 }
 
 // serve starts the compiled server on a data directory and returns when it serves.
-func serve(t *testing.T, dir string) *process {
+// settings are variables that configure it.
+func serve(t *testing.T, dir string, settings ...string) *process {
 	t.Helper()
 	p := &process{t: t, log: &logLines{}, done: make(chan struct{})}
 	p.cmd = exec.Command(program(t), "serve", "--data", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json")
-	p.cmd.Env = withoutSettings(os.Environ())
+	p.cmd.Env = append(withoutSettings(os.Environ()), settings...)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

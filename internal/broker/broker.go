@@ -65,6 +65,7 @@ type Broker struct {
 	lastID    atomic.Uint64
 	started   atomic.Bool
 	draining  atomic.Bool
+	tight     atomic.Bool // memory is short
 	since     time.Time
 	submitted atomic.Int64 // bytes on their way to the disk; see pressure.go
 

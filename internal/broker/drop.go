@@ -15,6 +15,7 @@ const (
 	DropSessionEnded                    // waited for a session that ended
 	DropNoReceiver                      // nobody has subscribed
 	DropStorage                         // the disk did not take it; the publisher was told
+	DropMemory                          // memory is short, and the client does not read fast enough
 	DropTopic                           // the topic is longer or deeper than the publisher may use
 	dropReasons
 )
@@ -39,6 +40,8 @@ func (r DropReason) String() string {
 		return "no receiver"
 	case DropStorage:
 		return "storage failed"
+	case DropMemory:
+		return "memory"
 	case DropTopic:
 		return "topic"
 	}

@@ -38,6 +38,7 @@ type loop struct {
 	handed    atomic.Int64 // bytes in handoffs on their way to this loop
 	pressing  bool         // publishers wait; see pressure.go
 	pressedAt int64        // since when, ns
+	tight     bool         // memory is short; see tight.go
 	hindered  []*client    // those that do
 
 	lastDrop   Drop // of this turn, not yet handed to the recorder

@@ -87,7 +87,7 @@ func (l *loop) judge(c *client, s *Session, filter string) mqtt.ReasonCode {
 	if !c.rights.Subscribe(rest) {
 		return mqtt.NotAuthorized
 	}
-	if len(s.subs.list) >= c.profile.MaxSubscriptions && s.subs.find(filter) < 0 {
+	if (l.tight || len(s.subs.list) >= c.profile.MaxSubscriptions) && s.subs.find(filter) < 0 {
 		return mqtt.QuotaExceeded
 	}
 	return mqtt.Success

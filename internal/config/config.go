@@ -66,6 +66,9 @@ type Log struct {
 
 // Limits bound what clients can cost.
 type Limits struct {
+	// Memory is the bound of the process's memory, in bytes. Above four fifths of it
+	// what may be refused is refused. 0 is the environment's GOMEMLIMIT, or none.
+	Memory int `toml:"memory" env:"MEMORY"`
 	// Connections is the most open connections; 0 is what the system allows.
 	Connections int `toml:"connections" env:"CONNECTIONS"`
 	// Opening is the most connections that have not logged in; the oldest gives
@@ -275,6 +278,7 @@ func (c *Config) Validate() error {
 	}
 	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", fmt.Sprintf("%q is not text or json", c.Log.Format))
 	check(c.Loops >= 0 && c.Loops <= 1024, "loops", "must be 0 to 1024")
+	check(c.Limits.Memory == 0 || c.Limits.Memory >= 64<<20, "limits.memory", "must be 0 or at least 67108864 (64 MiB)")
 	check(c.Limits.Connections >= 0, "limits.connections", "must not be negative")
 	check(c.Limits.Opening > 0, "limits.opening", "must be at least 1")
 	check(c.Limits.OpeningTimeout > 0, "limits.opening_timeout", "must be more than 0")

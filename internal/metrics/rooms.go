@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/memory"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/store"
@@ -224,6 +225,20 @@ func (w writer) store(s store.Stats) {
 	w.value(storeHeadBytes, float64(s.HeadBytes))
 	w.value(storeLogRows, float64(s.LogRows))
 	w.value(storeLogBytes, float64(s.LogBytes))
+}
+
+var (
+	memoryLimit = gauge("memory_limit_bytes", "The bound of the process's memory (limits.memory), 0 if there is none.")
+	memoryUsed  = gauge("memory_used_bytes", "Memory that is in use, without garbage, at the last look.")
+	memoryTight = gauge("memory_tight", "1 while memory is short and the server refuses what it may.")
+	memoryTimes = counter("memory_tight_total", "Times that memory became short.")
+)
+
+func (w writer) memory(s memory.Stats) {
+	w.value(memoryLimit, float64(s.Limit))
+	w.value(memoryUsed, float64(s.Used))
+	w.value(memoryTight, truth(s.Tight))
+	w.count(memoryTimes, s.Times)
 }
 
 var (

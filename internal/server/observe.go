@@ -51,6 +51,7 @@ func (s *Server) metricsToken() (string, error) {
 func (s *Server) metrics(o Options) http.Handler {
 	sources := metrics.Sources{
 		Broker: s.Broker.Figures, Platform: s.Platform.Figures, Transport: s.transport.Stats, Queue: s.log.Metrics, Store: s.store.Stats,
+		Memory:  s.guard.Stats,
 		Version: o.Version, Started: time.Now(),
 	}
 	if s.trace != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/config"
+	"github.com/linkstead/linkstead/internal/memory"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/store"
@@ -47,6 +48,7 @@ type Server struct {
 	store       *store.Store
 	log         *queue.Log
 	transport   *transport.Server
+	guard       *memory.Guard
 	trace       *trace.Ring // nil if switched off
 	certificate *transport.Certificate
 	adminServer *http.Server
@@ -134,11 +136,18 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err != nil {
 		return nil, err
 	}
+	s.guard = memory.Start(memory.Options{Limit: int64(cfg.Limits.Memory), Logger: o.Logger, Changed: s.tight})
 	if err := s.serveAdmin(o); err != nil {
 		return nil, err
 	}
 	go newSettler().run(s.stopped)
 	return s, nil
+}
+
+// tight has everybody take on less while memory is short.
+func (s *Server) tight(yes bool) {
+	s.transport.Refuse(yes)
+	s.Broker.Tight(yes)
 }
 
 // makeRoom gives Go a processor for each event loop beside those of everything
@@ -297,6 +306,9 @@ func (s *Server) shutdown(ctx context.Context) error {
 	if s.adminServer != nil {
 		_ = s.adminServer.Close()
 		_ = os.Remove(filepath.Join(s.config.Data, "admin.json"))
+	}
+	if s.guard != nil {
+		s.guard.Stop()
 	}
 	if s.transport != nil {
 		if err := s.Broker.Drain(ctx); err != nil {
