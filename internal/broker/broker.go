@@ -296,15 +296,22 @@ func (b *Broker) storageFailed(err error) {
 		"hint", "check the free space and health of the disk that holds the data directory")
 }
 
-// allowNoise limits log lines that a stranger can cause to 20 a second.
+// noiseLines is how many log lines a second strangers can cause.
+const noiseLines = 20
+
+// allowNoise limits log lines that a stranger can cause, and says how many were
+// left out.
 func (b *Broker) allowNoise() bool {
 	b.malMu.Lock()
 	defer b.malMu.Unlock()
 	if now := time.Now().Unix(); now != b.malSecond {
+		if left := b.malCount - noiseLines; left > 0 {
+			b.logger.Warn("more clients were refused than were logged", "not_logged", left)
+		}
 		b.malSecond, b.malCount = now, 0
 	}
 	b.malCount++
-	return b.malCount <= 20
+	return b.malCount <= noiseLines
 }
 
 // logMalformed says what was wrong with a packet, with the bytes annotated.
