@@ -37,6 +37,8 @@ type Options struct {
 	// FailedLogins is how many logins of one user name from one address may fail in
 	// a minute before further ones are held off; 0 is any number.
 	FailedLogins int
+	// MaxRetained is how many retained messages are kept; 0 is any number.
+	MaxRetained int
 	// SessionsPerOwner is how many sessions an application's user may have; 0 is any
 	// number.
 	SessionsPerOwner int

@@ -17,6 +17,7 @@ const (
 	DropStorage                         // the disk did not take it; the publisher was told
 	DropMemory                          // memory is short, and the client does not read fast enough
 	DropTopic                           // the topic is longer or deeper than the publisher may use
+	DropRetainedFull                    // there are as many retained messages as allowed
 	dropReasons
 )
 
@@ -40,6 +41,8 @@ func (r DropReason) String() string {
 		return "no receiver"
 	case DropStorage:
 		return "storage failed"
+	case DropRetainedFull:
+		return "retained full"
 	case DropMemory:
 		return "memory"
 	case DropTopic:

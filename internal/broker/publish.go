@@ -47,6 +47,11 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.acknowledge(c, p, mqtt.TopicNameInvalid)
 		return nil
 	}
+	if p.Retain && len(p.Payload) > 0 && !c.profile.Device && l.retainedFull(string(topic)) {
+		l.drop(DropRetainedFull, c.session.key, string(topic), p.QoS, len(p.Payload))
+		l.acknowledge(c, p, mqtt.QuotaExceeded)
+		return nil
+	}
 	r := l.cache.Known(topic)
 	if r == nil { // a topic not seen before, or with new subscriptions
 		if err := topics.ValidTopic(string(topic)); err != nil {

@@ -47,6 +47,17 @@ func (l *loop) retain(p *publication) {
 	keeper.t.Post(t)
 }
 
+// retainedFull reports whether there is no room for a retained message of a topic
+// that has none.
+func (l *loop) retainedFull(topic string) bool {
+	limit := l.b.options.MaxRetained
+	if !l.tight && (limit <= 0 || l.b.retained.Count() < limit) {
+		return false
+	}
+	_, there := l.b.retained.Get(topic)
+	return !there
+}
+
 type retainTask struct {
 	b     *Broker
 	topic string
@@ -171,6 +182,10 @@ func newWill(w *mqtt.Will) *will {
 func (l *loop) publishWill(s *Session, w *will) {
 	if len(w.topic) == 0 || w.topic[0] == '$' || s.rights.Publish(w.topic) != Route {
 		l.drop(DropNotAuthorized, s.key, w.topic, w.qos, len(w.payload))
+		return
+	}
+	if w.retain && len(w.payload) > 0 && l.retainedFull(w.topic) {
+		l.drop(DropRetainedFull, s.key, w.topic, w.qos, len(w.payload))
 		return
 	}
 	r := l.cache.Lookup([]byte(w.topic))

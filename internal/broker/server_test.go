@@ -28,6 +28,7 @@ type settings struct {
 	portable    bool
 	failed      int // Options.FailedLogins
 	sessions    int // Options.SessionsPerOwner
+	retained    int // Options.MaxRetained
 	log         io.Writer
 	device      func(*Profile)
 	application func(*Profile)
@@ -82,7 +83,7 @@ func (s *server) start() {
 	s.authority = &authority{device: &device, application: &application, answer: make(chan struct{})}
 	s.handler = newHandler()
 	s.broker, err = New(Options{
-		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger, FailedLogins: s.settings.failed, SessionsPerOwner: s.settings.sessions,
+		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger, FailedLogins: s.settings.failed, SessionsPerOwner: s.settings.sessions, MaxRetained: s.settings.retained,
 		Profiles: func(d bool) *Profile {
 			if d {
 				return &device

@@ -71,6 +71,59 @@ func TestPublishRate(t *testing.T) {
 	}
 }
 
+// TestRetainedFull: beyond the limit a retained message under a new topic is
+// refused, one under a topic that has one replaces it, and deleting makes room.
+func TestRetainedFull(t *testing.T) {
+	s := mustStart(t, settings{retained: 2})
+	a := s.connect(&mqtt.Connect{Version: mqtt.V5, ClientID: []byte("a"), CleanStart: true,
+		HasWill: true, Will: mqtt.Will{Topic: []byte("r/will"), Payload: []byte("w"), Retain: true}})
+	for _, tt := range []struct {
+		topic, payload string
+		want           mqtt.ReasonCode
+	}{
+		{"r/1", "x", mqtt.NoMatchingSubscribers}, {"r/2", "x", mqtt.NoMatchingSubscribers}, {"r/3", "x", mqtt.QuotaExceeded},
+		{"r/2", "y", mqtt.NoMatchingSubscribers}, {"r/1", "", mqtt.NoMatchingSubscribers}, {"r/3", "z", mqtt.NoMatchingSubscribers},
+	} {
+		m := mqtt.Publish{Topic: []byte(tt.topic), Payload: []byte(tt.payload), QoS: 1, PacketID: 9, Retain: true}
+		a.send(m.Append(nil, mqtt.V5))
+		f, err := a.next()
+		var ack mqtt.Ack
+		if err == nil {
+			err = ack.Decode(f, mqtt.V5, 0)
+		}
+		if taken := ack.Code < mqtt.UnspecifiedError; err != nil || taken != (tt.want < mqtt.UnspecifiedError) || !taken && ack.Code != tt.want {
+			t.Errorf("%s %q: %v %v, want %v", tt.topic, tt.payload, err, ack.Code, tt.want)
+		}
+	}
+	a.kill() // its will would be a third
+	b := s.connect(&mqtt.Connect{ClientID: []byte("b"), CleanStart: true})
+	b.subscribe("r/#", 1)
+	got := map[string]string{}
+	for range 2 {
+		f, err := b.next()
+		var m mqtt.Publish
+		if err == nil {
+			err = m.Decode(f, mqtt.V311, 0)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got[string(m.Topic)] = string(m.Payload)
+	}
+	if len(got) != 2 || got["r/2"] != "y" || got["r/3"] != "z" {
+		t.Errorf("retained: %v", got)
+	}
+	full := 0
+	for _, d := range s.recorder.take() {
+		if d.Reason == DropRetainedFull.String() {
+			full += d.Count
+		}
+	}
+	if full != 2 {
+		t.Errorf("%d refusals are recorded, want that of r/3 and of the will", full)
+	}
+}
+
 // TestClientLimits: each limit of a client refuses what is beyond it, with a
 // reason, and leaves alone what is within.
 func TestClientLimits(t *testing.T) {

@@ -115,6 +115,8 @@ type Limits struct {
 	// SessionsPerUser is how many sessions the clients of one user may have together,
 	// connected or not; 0 is any number.
 	SessionsPerUser int `toml:"sessions_per_user" env:"SESSIONS_PER_USER"`
+	// Retained is the most retained messages, of all topics.
+	Retained int `toml:"retained" env:"RETAINED"`
 	// MessageExpiry is how long a message waits for a client that is away.
 	MessageExpiry Duration `toml:"message_expiry" env:"MESSAGE_EXPIRY"`
 	// SessionExpiry is how long an application's session outlives its
@@ -220,6 +222,7 @@ func Default() Config {
 			Output:           4 << 20,
 			Subscriptions:    100_000,
 			Inflight:         1024,
+			Retained:         1_000_000,
 			MessageExpiry:    Duration(7 * 24 * time.Hour),
 			SessionExpiry:    Duration(30 * 24 * time.Hour),
 		},
@@ -294,6 +297,7 @@ func (c *Config) Validate() error {
 	check(c.Device.Subscriptions > 0, "device.subscriptions", "must be at least 1")
 	check(c.Device.Queued > 0, "device.queued", "must be at least 1")
 	check(c.Device.QueuedBytes > 0, "device.queued_bytes", "must be at least 1")
+	check(c.Limits.Retained > 0, "limits.retained", "must be at least 1")
 	check(c.Limits.Subscriptions > 0, "limits.subscriptions", "must be at least 1")
 	for _, n := range []struct {
 		key    string

@@ -111,7 +111,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.Broker, err = broker.New(broker.Options{
 		Tracer: s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
 		Authority: s.Platform, Handler: s.Platform, Recorder: s.Platform, Log: s.log, Logger: o.Logger,
-		FailedLogins: cfg.Limits.FailedLogins, SessionsPerOwner: cfg.Limits.SessionsPerUser,
+		FailedLogins: cfg.Limits.FailedLogins, SessionsPerOwner: cfg.Limits.SessionsPerUser, MaxRetained: cfg.Limits.Retained,
 		OpeningPacket: cfg.Limits.OpeningBytes, Profiles: s.Platform.Profile,
 	})
 	if err != nil {

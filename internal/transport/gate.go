@@ -46,7 +46,16 @@ func (g *gate) pass(now time.Time) bool {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.all.TakeWhole(now.UnixNano(), g.rate, max(1, g.rate/10))
+	return g.all.Ready(now.UnixNano(), g.rate, max(1, g.rate/10))
+}
+
+// passed counts one that was accepted.
+func (g *gate) passed(now time.Time) {
+	if g.rate > 0 {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.all.Take(now.UnixNano(), 1, g.rate, max(1, g.rate/10))
+	}
 }
 
 // welcome reports whether an address may open one more connection now.

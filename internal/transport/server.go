@@ -125,7 +125,9 @@ func (s *Server) emptiest() *Loop {
 // admit decides about a socket that was just accepted, and reports whether it
 // is welcome. Any goroutine.
 func (s *Server) admit(from netip.AddrPort) bool {
+	now := time.Now()
 	s.accepted.Add(1)
+	s.gate.passed(now)
 	// Counted first: either Shutdown sees the socket and waits for it, or we
 	// see that it has begun.
 	total := s.total.Add(1)
@@ -143,7 +145,7 @@ func (s *Server) admit(from netip.AddrPort) bool {
 		s.refused(nil, nil, RefusedMemory, errMemory)
 		return false
 	}
-	if !s.gate.welcome(from, time.Now()) {
+	if !s.gate.welcome(from, now) {
 		s.left()
 		s.refused(nil, nil, RefusedRate, fmt.Errorf("%w (%s)", errTooOften, from.Addr()))
 		return false
