@@ -24,7 +24,7 @@ const (
 // may not know.
 type Health struct {
 	Status string `json:"status"` // "ok" or "failing"
-	// Reasons are short words: "loops", "storage", "draining", "overloaded".
+	// Reasons are short words: "loops", "storage", "draining", "memory", "overloaded".
 	Reasons []string `json:"reasons,omitempty"`
 }
 
@@ -112,6 +112,9 @@ func (h *handler) ready() Health {
 	}
 	if b.Draining {
 		reasons = append(reasons, "draining")
+	}
+	if b.Tight {
+		reasons = append(reasons, "memory")
 	}
 	if b.Pressing {
 		reasons = append(reasons, "overloaded")

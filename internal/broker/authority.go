@@ -25,6 +25,9 @@ type LoginRequest struct {
 	// Certificates are the client's, leaf first. It has proven that it has the key of
 	// the leaf; who signed it, and whether its time is over, is not looked at.
 	Certificates []*x509.Certificate
+	// Suspect: many logins from this address have failed lately, under any name. Only
+	// what is cheap is to be looked at.
+	Suspect bool
 	// Frame is the CONNECT packet as it came, for the annotated log of a refusal.
 	Frame []byte
 }

@@ -35,6 +35,14 @@ type Options struct {
 	// OpeningPacket is the largest packet accepted before login, in bytes; 0
 	// means 16 KiB.
 	OpeningPacket int
+	// FailedLogins is how many logins of one user name from one address may fail in
+	// a minute before further ones are held off; 0 is any number.
+	FailedLogins int
+	// MaxRetained is how many retained messages are kept; 0 is any number.
+	MaxRetained int
+	// SessionsPerOwner is how many sessions an application's user may have; 0 is any
+	// number.
+	SessionsPerOwner int
 	// Profiles finds the profile of a session that was stored, before its client
 	// has come back: device or application.
 	Profiles func(device bool) *Profile
@@ -56,6 +64,9 @@ type Broker struct {
 	sessions    *registry
 	readers     *readers
 	left        []*Session // ended before the start, with messages that others may get
+	owners      owners
+	backoff     *backoff    // nil: logins are not held off
+	tight       atomic.Bool // memory is short
 	lastID      atomic.Uint64
 	started     atomic.Bool
 	draining    atomic.Bool
@@ -90,6 +101,8 @@ func New(o Options) (*Broker, error) {
 		retained: topics.NewRetained[*retained](),
 		sessions: newRegistry(),
 		since:    time.Now(),
+		backoff:  newBackoff(o.FailedLogins),
+		owners:   owners{limit: o.SessionsPerOwner},
 	}
 	b.set(Settings{o.OpeningPacket, o.SysInterval})
 	return b, nil
@@ -147,6 +160,7 @@ func (b *Broker) load() error {
 			b.logger.Error("two stored sessions have one key; the second is skipped", "client", s.key)
 			return nil
 		}
+		b.owners.add(s, true)
 		for _, sub := range s.subs.list {
 			s.joinShare(sub.filter)
 			b.index.Subscribe(sub.filter, s, sub.options, sub.id)
@@ -300,15 +314,22 @@ func (b *Broker) storageFailed(err error) {
 		"hint", "check the free space and health of the disk that holds the data directory")
 }
 
-// allowNoise limits log lines that a stranger can cause to 20 a second.
+// noiseLines is how many log lines a second strangers can cause.
+const noiseLines = 20
+
+// allowNoise limits log lines that a stranger can cause, and says how many were
+// left out.
 func (b *Broker) allowNoise() bool {
 	b.malMu.Lock()
 	defer b.malMu.Unlock()
 	if now := time.Now().Unix(); now != b.malSecond {
+		if left := b.malCount - noiseLines; left > 0 {
+			b.logger.Warn("more clients were refused than were logged", "not_logged", left)
+		}
 		b.malSecond, b.malCount = now, 0
 	}
 	b.malCount++
-	return b.malCount <= 20
+	return b.malCount <= noiseLines
 }
 
 // logMalformed says what was wrong with a packet, with the bytes annotated.

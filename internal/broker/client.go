@@ -45,6 +45,7 @@ type client struct {
 	admission *Admission
 	will      *will
 	pace      *pace
+	limit     *publishLimit // nil: any rate
 	tap       *Tap
 	carrying  *carrying // sessions of others on this connection, nil if none
 	mark      int       // length of the output when an append began, for the tap
@@ -142,8 +143,14 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 			break
 		}
 		if c.acks.Len() >= maxOwed && !c.overruns(f) {
-			c.stalled = true
-			c.conn.Pause()
+			c.stall(pausedOwed)
+			break
+		}
+		if c.conn.Buffered() > c.profile.MaxOutput && c.full(2*c.profile.MaxOutput) {
+			c.stall(pausedOutput) // it asks and asks and does not read the answers
+			break
+		}
+		if c.limit != nil && f.Type == mqtt.PUBLISH && l.slowDown(c, size) {
 			break
 		}
 		packets++
@@ -272,6 +279,7 @@ func (b *Broker) Writable(tc *transport.Conn) {
 	if c.closed || c.session == nil {
 		return
 	}
+	c.proceed()
 	c.loop.pump(c.session)
 	c.loop.replay(c)
 }
@@ -343,9 +351,8 @@ func (c *client) sendAcks() {
 		}
 		c.answer(ack)
 	}
-	if c.stalled && !c.closed && c.acks.Len() < maxOwed/2 {
-		c.stalled = false
-		c.conn.Resume()
+	if c.acks.Len() < maxOwed/2 {
+		c.proceed()
 	}
 }
 

@@ -51,12 +51,16 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 	if t := c.conn.TLSState(); t != nil {
 		r.Certificates = t.PeerCertificates
 	}
-	if _, extended := p.Properties.String(mqtt.PropAuthenticationMethod); extended {
-		return l.converse(c, f, &p, r)
-	}
 	if l.draining {
 		l.refuse(c, r, &Refusal{Code: mqtt.ServerUnavailable, Identity: r.ClientID, Cause: errShutdown.Error()})
 		return false
+	}
+	if l.holdOff(r) {
+		l.hold(c)
+		return false
+	}
+	if _, extended := p.Properties.String(mqtt.PropAuthenticationMethod); extended {
+		return l.converse(c, f, &p, r)
 	}
 	c.phase = authenticating
 	a := &answer{client: c, request: r, onLoop: true}
@@ -75,9 +79,11 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 // decided takes the Authority's answer up and reports whether the login goes on.
 func (l *loop) decided(c *client, a *answer) bool {
 	if a.refusal != nil {
+		l.failedLogin(a.request, a.refusal)
 		l.refuse(c, a.request, a.refusal)
 		return false
 	}
+	l.loggedIn(a.request)
 	c.admission = a.admission
 	c.phase = admitted
 	return true
@@ -111,6 +117,13 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 		}
 		why.Identity = ad.Owner
 		l.refuse(c, nil, why)
+		return false
+	}
+	if created && !l.b.owners.add(s, false) {
+		l.b.sessions.remove(s)
+		s.gone = true
+		l.refuse(c, nil, &Refusal{Code: mqtt.QuotaExceeded, Identity: ad.Owner,
+			Cause: fmt.Sprintf("the user has %d sessions, as many as allowed (limits.sessions_per_user); end some with a clean session, or let them expire", l.b.owners.limit)})
 		return false
 	}
 	if c.version == mqtt.V5 {
@@ -154,6 +167,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	ad := c.admission
 	c.admission = nil
 	c.session, c.profile, c.rights, c.principal = s, ad.Profile, ad.Rights, ad.Principal
+	c.limit = limitOf(c.profile)
 	c.clientID = string(p.ClientID)
 	c.sinceMS = l.nowMS()
 	c.phase = connected
@@ -302,8 +316,20 @@ func (l *loop) refuse(c *client, r *LoginRequest, why *Refusal) {
 	l.stats.refused.add(1)
 	l.meters.refused[why.Code].Add(1)
 	l.b.refused(c, r, why)
+	l.sendRefusal(c, why.Code)
+}
+
+// hold refuses a login that was not looked at. It is counted and not logged: the
+// first of them was.
+func (l *loop) hold(c *client) {
+	l.stats.refused.add(1)
+	l.meters.refused[mqtt.ConnectionRateExceeded].Add(1)
+	l.sendRefusal(c, mqtt.ConnectionRateExceeded)
+}
+
+func (l *loop) sendRefusal(c *client, code mqtt.ReasonCode) {
 	if !c.closed {
-		ack := mqtt.Connack{Code: why.Code}
+		ack := mqtt.Connack{Code: code}
 		out := c.conn.Output()
 		mark := len(out)
 		out = ack.Append(out, c.version)
@@ -454,6 +480,7 @@ func (l *loop) end(s *Session) {
 	l.discard(s, true)
 	s.gone = true
 	l.b.sessions.remove(s)
+	l.b.owners.remove(s)
 }
 
 // store has the session's record written with the turn's batch, as it is at the

@@ -53,11 +53,14 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 	}
 	c := s.client
 	if qos == 0 {
-		switch {
-		case c == nil || c.closed:
+		if c == nil || c.closed {
 			l.drop(DropOffline, s.key, p.topic, 0, len(p.payload))
-		case c.full(s.profile.MaxOutput):
-			l.drop(DropSlowConsumer, s.key, p.topic, 0, len(p.payload))
+			return
+		}
+		why, slow := l.slow(c, s.profile.MaxOutput)
+		switch {
+		case slow:
+			l.drop(why, s.key, p.topic, 0, len(p.payload))
 		case !c.started && !p.reply:
 			l.holdBack(c, p, retain, t)
 		default:
@@ -95,8 +98,8 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 		c.end(l.appendTo(c.begin(), c, &m, id))
 		return
 	}
-	if s.countWaiting() >= s.profile.MaxQueued || s.waitingBytes+len(p.payload) > s.profile.MaxQueuedBytes {
-		l.drop(DropQueueFull, s.key, p.topic, qos, len(p.payload))
+	if why, crowded := l.crowded(s, len(p.payload)); crowded {
+		l.drop(why, s.key, p.topic, qos, len(p.payload))
 		return
 	}
 	s.seq = seq

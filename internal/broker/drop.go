@@ -15,6 +15,9 @@ const (
 	DropSessionEnded                    // waited for a session that ended
 	DropNoReceiver                      // nobody has subscribed
 	DropStorage                         // the disk did not take it; the publisher was told
+	DropMemory                          // memory is short, and the client does not read fast enough
+	DropTopic                           // the topic is longer or deeper than the publisher may use
+	DropRetainedFull                    // there are as many retained messages as allowed
 	dropReasons
 )
 
@@ -38,6 +41,12 @@ func (r DropReason) String() string {
 		return "no receiver"
 	case DropStorage:
 		return "storage failed"
+	case DropRetainedFull:
+		return "retained full"
+	case DropMemory:
+		return "memory"
+	case DropTopic:
+		return "topic"
 	}
 	return "unknown"
 }
@@ -48,8 +57,8 @@ type Drop struct {
 	Key    string `json:"client"` // session of the receiver, or of the publisher for DropNotAuthorized and DropNoReceiver
 	Topic  string `json:"topic"`  // empty if Count messages were lost together
 	QoS    byte   `json:"qos"`
-	Bytes  int    `json:"bytes"` // of the payload
-	Count  int    `json:"count"`
+	Bytes  int    `json:"bytes"` // of the payloads
+	Count  int    `json:"count"` // messages alike in one turn of a loop
 	Reason string `json:"reason"`
 }
 
@@ -66,8 +75,27 @@ func (l *loop) drop(r DropReason, key, topic string, qos byte, bytes int) {
 	if r == DropNoReceiver {
 		return // normal for a broker: counted, not recorded
 	}
-	if rec := l.b.options.Recorder; rec != nil {
-		rec.Dropped(Drop{AtMS: l.nowMS(), Key: key, Topic: topic, QoS: qos, Bytes: bytes, Count: 1, Reason: r.String()})
+	if l.b.options.Recorder == nil {
+		return
+	}
+	// A flood to a client that does not read is one record a turn: telling of
+	// each message would cost more than routing it.
+	if d := &l.lastDrop; d.Count > 0 && l.lastReason == r && d.QoS == qos && d.Key == key && d.Topic == topic {
+		d.Count++
+		d.Bytes += bytes
+		return
+	}
+	l.handDrop()
+	l.lastReason = r
+	l.lastDrop = Drop{AtMS: l.nowMS(), Key: key, Topic: topic, QoS: qos, Bytes: bytes, Count: 1, Reason: r.String()}
+}
+
+// handDrop gives the recorder what drop has gathered, at the latest at the end of
+// the turn.
+func (l *loop) handDrop() {
+	if l.lastDrop.Count > 0 {
+		l.b.options.Recorder.Dropped(l.lastDrop)
+		l.lastDrop = Drop{}
 	}
 }
 
@@ -80,6 +108,7 @@ func (l *loop) dropAll(r DropReason, key string, count int) {
 	l.stats.dropped[r].add(uint64(count))
 	l.traceDropped(r, key, "", 1, 0, count)
 	if rec := l.b.options.Recorder; rec != nil {
+		l.handDrop()
 		rec.Dropped(Drop{AtMS: l.nowMS(), Key: key, QoS: 1, Count: count, Reason: r.String()})
 	}
 }

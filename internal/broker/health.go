@@ -19,6 +19,7 @@ type Health struct {
 	Stuck    []int // event loops that did not turn before the context ended
 	Loops    int
 	Pressing bool // publishers have waited for the disk or for receivers for longer than overloadedAfter
+	Tight    bool // memory is short
 	Draining bool // clients are being sent away
 }
 
@@ -33,7 +34,7 @@ func (b *Broker) Health(ctx context.Context) Health {
 	for i, l := range b.loops {
 		l.t.Post(task{func() { back <- seen{i, l.overloaded()} }})
 	}
-	h := Health{Loops: len(b.loops), Draining: b.draining.Load()}
+	h := Health{Loops: len(b.loops), Draining: b.draining.Load(), Tight: b.tight.Load()}
 	turned := make([]bool, len(b.loops))
 	for range b.loops {
 		select {

@@ -40,11 +40,14 @@ type loop struct {
 	handed    atomic.Int64 // bytes in handoffs on their way to this loop
 	pressing  bool         // publishers wait; see pressure.go
 	pressedAt int64        // since when, ns
+	tight     bool         // memory is short; see tight.go
 	hindered  []*client    // those that do
 
 	exchanging int  // exchanges that are not finished
 	committing int  // commits on their way to the disk
 	draining   bool // nothing new is begun; see drain.go
+	lastDrop   Drop // of this turn, not yet handed to the recorder
+	lastReason DropReason
 
 	swept int // shards of the registry that the sweep has looked at
 }
@@ -83,6 +86,7 @@ func (l *loop) endTurn() {
 		l.b.log.Submit(c.batch, c)
 	}
 	l.watch()
+	l.handDrop()
 	l.handTrace()
 }
 

@@ -70,6 +70,9 @@ type meters struct {
 	connected [kinds][transports][versions]meter.Gauge
 	logins    [kinds]meter.Counter
 	refused   [256]meter.Counter // by reason code
+	paused    [pauseReasons]meter.Counter
+
+	unsubscribed [256]meter.Counter // filters that were refused, by reason code
 
 	queued, queuedBytes meter.Gauge // what waits on disk for this loop's sessions
 	census              [64]census  // by shard of the registry
@@ -149,6 +152,8 @@ type Figures struct {
 	Connections []ConnectionFigure
 	LoginsBy    [kinds]uint64
 	RefusedBy   map[mqtt.ReasonCode]uint64 // without those that were never seen
+	FiltersBy   map[mqtt.ReasonCode]uint64 // filters that were refused, without those codes that were never given
+	Paused      [pauseReasons]uint64       // times that clients were not read from, by PauseReasons
 	// QueuedNow and QueuedBytes are the messages that wait on disk for persistent
 	// sessions.
 	QueuedNow, QueuedBytes int64
@@ -162,7 +167,7 @@ type Figures struct {
 
 // Figures may be called from any goroutine.
 func (b *Broker) Figures() Figures {
-	f := Figures{Stats: b.Stats(), RefusedBy: make(map[mqtt.ReasonCode]uint64), Submitted: b.submitted.Load()}
+	f := Figures{Stats: b.Stats(), RefusedBy: make(map[mqtt.ReasonCode]uint64), FiltersBy: make(map[mqtt.ReasonCode]uint64), Submitted: b.submitted.Load()}
 	for k := range kinds {
 		f.In[k], f.Out[k] = b.packets(k, false), b.packets(k, true)
 	}
@@ -181,6 +186,14 @@ func (b *Broker) Figures() Figures {
 		m := &l.meters
 		for k := range m.logins {
 			f.LoginsBy[k] += m.logins[k].Load()
+		}
+		for i := range m.paused {
+			f.Paused[i] += m.paused[i].Load()
+		}
+		for code := range m.unsubscribed {
+			if n := m.unsubscribed[code].Load(); n > 0 {
+				f.FiltersBy[mqtt.ReasonCode(code)] += n
+			}
 		}
 		for code := range m.refused {
 			if n := m.refused[code].Load(); n > 0 {

@@ -46,8 +46,7 @@ func (l *loop) hinder(c *client, t mqtt.Type) bool {
 	if t != mqtt.PUBLISH || !l.pressing {
 		return false
 	}
-	c.stalled = true
-	c.conn.Pause()
+	c.stall(pausedPressure)
 	if !c.hindered {
 		c.hindered = true
 		l.hindered = append(l.hindered, c)
@@ -76,9 +75,8 @@ func (l *loop) relieve() {
 	l.hindered = nil
 	for _, c := range waiting {
 		c.hindered = false
-		if !c.closed && c.stalled && c.acks.Len() < maxOwed {
-			c.stalled = false
-			c.conn.Resume()
+		if c.acks.Len() < maxOwed {
+			c.proceed()
 		}
 	}
 }

@@ -37,6 +37,12 @@ type Profile struct {
 	MaxOutput int
 	// MaxSubscriptions is the most filters of one client.
 	MaxSubscriptions int
+	// PublishRate and PublishBytes are how many messages and bytes of PUBLISH packets
+	// a client may send in a second, on average; 0 is any number.
+	PublishRate, PublishBytes int
+	// MaxTopicBytes and MaxTopicLevels limit the topics and filters of a client; 0
+	// means as much as the standard or the server allow.
+	MaxTopicBytes, MaxTopicLevels int
 	// MessageExpiry is how long a queued message is kept; 0 means for ever.
 	MessageExpiry time.Duration
 	// SessionExpiry is how long a persistent session outlives its connection; 0

@@ -49,6 +49,17 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.acknowledge(c, p, mqtt.NotAuthorized)
 		return nil
 	}
+	if limit := c.profile.MaxTopicBytes; limit > 0 && len(topic) > limit ||
+		c.profile.MaxTopicLevels > 0 && levels(topic) > c.profile.MaxTopicLevels {
+		l.drop(DropTopic, c.session.key, string(topic), p.QoS, len(p.Payload))
+		l.acknowledge(c, p, mqtt.TopicNameInvalid)
+		return nil
+	}
+	if p.Retain && len(p.Payload) > 0 && !c.profile.Device && l.retainedFull(string(topic)) {
+		l.drop(DropRetainedFull, c.session.key, string(topic), p.QoS, len(p.Payload))
+		l.acknowledge(c, p, mqtt.QuotaExceeded)
+		return nil
+	}
 	r := l.cache.Known(topic)
 	if r == nil { // a topic not seen before, or with new subscriptions
 		if err := topics.ValidTopic(string(topic)); err != nil {
@@ -146,6 +157,9 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	}
 	return nil
 }
+
+// levels is how many levels a topic has.
+func levels(topic []byte) int { return 1 + bytes.Count(topic, []byte{'/'}) }
 
 func ackOf(qos byte) mqtt.Type {
 	if qos == 2 {

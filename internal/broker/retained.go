@@ -47,6 +47,17 @@ func (l *loop) retain(p *publication) {
 	keeper.t.Post(t)
 }
 
+// retainedFull reports whether there is no room for a retained message of a topic
+// that has none.
+func (l *loop) retainedFull(topic string) bool {
+	limit := l.b.options.MaxRetained
+	if !l.tight && (limit <= 0 || l.b.retained.Count() < limit) {
+		return false
+	}
+	_, there := l.b.retained.Get(topic)
+	return !there
+}
+
 type retainTask struct {
 	b     *Broker
 	topic string

@@ -28,6 +28,10 @@ type settings struct {
 	loops       int
 	portable    bool
 	sharing     Sharing
+	failed      int // Options.FailedLogins
+	sessions    int // Options.SessionsPerOwner
+	retained    int // Options.MaxRetained
+	log         io.Writer
 	device      func(*Profile)
 	application func(*Profile)
 }
@@ -61,7 +65,10 @@ func mustStart(t testing.TB, o settings) *server {
 
 func (s *server) start() {
 	s.t.Helper()
-	logger := slog.New(slog.NewTextHandler(io.Discard, nil))
+	if s.settings.log == nil {
+		s.settings.log = io.Discard
+	}
+	logger := slog.New(slog.NewTextHandler(s.settings.log, nil))
 	log, err := queue.Open(queue.Options{Dir: s.dir, Durability: queue.WriteToOS, MinFreeBytes: -1, Logger: logger})
 	if err != nil {
 		s.t.Fatal(err)
@@ -80,6 +87,7 @@ func (s *server) start() {
 	s.handler = newHandler()
 	s.broker, err = New(Options{
 		Sharing: s.settings.sharing, Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
+		FailedLogins: s.settings.failed, SessionsPerOwner: s.settings.sessions, MaxRetained: s.settings.retained,
 		Profiles: func(d bool) *Profile {
 			if d {
 				return &device

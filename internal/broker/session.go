@@ -57,6 +57,7 @@ type Session struct {
 	expiresMS     int64        // when the first stored message may expire, 0: none will; see expire.go
 	delayed       *delayedWill // nil: none waits
 	share         *share       // nil: it has no shared subscriptions
+	counted       bool         // in Broker.owners
 }
 
 // subscription is one filter of a session.

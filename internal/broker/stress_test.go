@@ -282,10 +282,10 @@ func TestSlowConsumer(t *testing.T) {
 			}
 		}
 		for _, d := range s.recorder.take() {
-			if d.Reason != "slow consumer" || d.Key != "a:slow" || d.Topic != "t" || d.Bytes != 32<<10 || d.QoS != 0 {
+			if d.Reason != "slow consumer" || d.Key != "a:slow" || d.Topic != "t" || d.Bytes != d.Count*(32<<10) || d.QoS != 0 {
 				t.Fatalf("dropped: %+v", d)
 			}
-			dropped++
+			dropped += d.Count
 		}
 	}
 	last := mqtt.Publish{Topic: []byte("t"), QoS: 1, PacketID: 1, Payload: []byte("last")}

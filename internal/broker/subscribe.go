@@ -27,6 +27,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		filter := string(want.Filter)
 		code := l.judge(c, s, filter)
 		if code != mqtt.Success {
+			l.meters.unsubscribed[code].Add(1)
 			if l.b.allowNoise() {
 				l.b.logger.Warn("subscription refused", "client", s.key, "filter", filter, "reason", code.String())
 			}
@@ -84,7 +85,8 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 
 // judge says whether a client may have a filter.
 func (l *loop) judge(c *client, s *Session, filter string) mqtt.ReasonCode {
-	if err := topics.ValidFilter(filter); err != nil {
+	limits := topics.Limits{Levels: c.profile.MaxTopicLevels, Bytes: c.profile.MaxTopicBytes}
+	if err := limits.Filter(filter); err != nil {
 		return mqtt.TopicFilterInvalid
 	}
 	rest := filter
@@ -99,7 +101,7 @@ func (l *loop) judge(c *client, s *Session, filter string) mqtt.ReasonCode {
 	if !c.rights.Subscribe(rest) {
 		return mqtt.NotAuthorized
 	}
-	if len(s.subs.list) >= c.profile.MaxSubscriptions && s.subs.find(filter) < 0 {
+	if (l.tight || len(s.subs.list) >= c.profile.MaxSubscriptions) && s.subs.find(filter) < 0 {
 		return mqtt.QuotaExceeded
 	}
 	return mqtt.Success

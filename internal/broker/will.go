@@ -109,6 +109,13 @@ func (l *loop) publishWill(s *Session, rights Rights, w *will, done func()) {
 		}
 		return
 	}
+	if w.retain && len(w.payload) > 0 && l.retainedFull(w.topic) {
+		l.drop(DropRetainedFull, s.key, w.topic, w.qos, len(w.payload))
+		if done != nil {
+			done()
+		}
+		return
+	}
 	r := l.cache.Lookup([]byte(w.topic))
 	p := &publication{
 		topic: r.Topic, payload: w.payload, properties: w.properties, qos: w.qos, retain: w.retain,

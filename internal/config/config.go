@@ -82,6 +82,9 @@ type Log struct {
 
 // Limits bound what clients can cost.
 type Limits struct {
+	// Memory is the bound of the process's memory, in bytes. Above four fifths of it
+	// what may be refused is refused. 0 is the environment's GOMEMLIMIT, or none.
+	Memory int `toml:"memory" env:"MEMORY"`
 	// Connections is the most open connections; 0 is what the system allows.
 	Connections int `toml:"connections" env:"CONNECTIONS"`
 	// Opening is the most connections that have not logged in; the oldest gives
@@ -91,12 +94,45 @@ type Limits struct {
 	OpeningTimeout Duration `toml:"opening_timeout" env:"OPENING_TIMEOUT"`
 	// OpeningBytes is the largest CONNECT packet.
 	OpeningBytes int `toml:"opening_bytes" env:"OPENING_BYTES"`
+	// Accept is how many connections are accepted in a second, of all addresses
+	// together; more wait. 0 is as many as can be dealt with.
+	Accept int `toml:"accept" env:"ACCEPT"`
+	// AcceptPerAddress is how many connections a second one address may open, and
+	// twenty times as many at once; more are closed. 0 is any number.
+	AcceptPerAddress int `toml:"accept_per_address" env:"ACCEPT_PER_ADDRESS"`
+	// AcceptExempt are addresses or prefixes that AcceptPerAddress is not for.
+	AcceptExempt []string `toml:"accept_exempt" env:"ACCEPT_EXEMPT"`
+	// FailedLogins is how many logins of one name from one address may fail in a
+	// minute; further ones are refused without a look. 0 is any number.
+	FailedLogins int `toml:"failed_logins" env:"FAILED_LOGINS"`
 	// Packet is the largest packet of an application, in bytes.
 	Packet int `toml:"packet" env:"PACKET"`
 	// Queued is the most messages that wait for one application.
 	Queued int `toml:"queued" env:"QUEUED"`
 	// QueuedBytes is the most bytes that wait for one application.
 	QueuedBytes int `toml:"queued_bytes" env:"QUEUED_BYTES"`
+	// Output is how many bytes an application may leave unread: beyond it QoS 0
+	// messages for it are dropped, and QoS 1 and 2 wait in its queue.
+	Output int `toml:"output" env:"OUTPUT"`
+	// Subscriptions is the most filters of one application.
+	Subscriptions int `toml:"subscriptions" env:"SUBSCRIPTIONS"`
+	// Inflight is the most messages at QoS 1 and 2 that are sent to an application
+	// and not acknowledged by it.
+	Inflight int `toml:"inflight" env:"INFLIGHT"`
+	// PublishRate and PublishBytes are how many messages and bytes an application may
+	// publish in a second, on average; one that is faster is read from more slowly.
+	// 0 is any number.
+	PublishRate  int `toml:"publish_rate" env:"PUBLISH_RATE"`
+	PublishBytes int `toml:"publish_bytes" env:"PUBLISH_BYTES"`
+	// TopicBytes and TopicLevels are the longest and deepest topic and filter of an
+	// application; 0 is what the standard and the server allow: 65535 and 128.
+	TopicBytes  int `toml:"topic_bytes" env:"TOPIC_BYTES"`
+	TopicLevels int `toml:"topic_levels" env:"TOPIC_LEVELS"`
+	// SessionsPerUser is how many sessions the clients of one user may have together,
+	// connected or not; 0 is any number.
+	SessionsPerUser int `toml:"sessions_per_user" env:"SESSIONS_PER_USER"`
+	// Retained is the most retained messages, of all topics.
+	Retained int `toml:"retained" env:"RETAINED"`
 	// MessageExpiry is how long a message waits for a client that is away.
 	MessageExpiry Duration `toml:"message_expiry" env:"MESSAGE_EXPIRY"`
 	// SessionExpiry is how long an application's session outlives its
@@ -115,6 +151,17 @@ type Device struct {
 	Subscriptions int `toml:"subscriptions" env:"SUBSCRIPTIONS"`
 	// Queued is the most messages that wait for one device.
 	Queued int `toml:"queued" env:"QUEUED"`
+	// QueuedBytes is the most bytes that wait for one device.
+	QueuedBytes int `toml:"queued_bytes" env:"QUEUED_BYTES"`
+	// Inflight, PublishRate, PublishBytes, TopicBytes and TopicLevels are those of
+	// Limits, for a device.
+	Inflight     int `toml:"inflight" env:"INFLIGHT"`
+	PublishRate  int `toml:"publish_rate" env:"PUBLISH_RATE"`
+	PublishBytes int `toml:"publish_bytes" env:"PUBLISH_BYTES"`
+	TopicBytes   int `toml:"topic_bytes" env:"TOPIC_BYTES"`
+	TopicLevels  int `toml:"topic_levels" env:"TOPIC_LEVELS"`
+	// Output is Limits.Output for a device.
+	Output int `toml:"output" env:"OUTPUT"`
 	// CallTimeout is how long the reply to a property set or a service call is
 	// awaited.
 	CallTimeout Duration `toml:"call_timeout" env:"CALL_TIMEOUT"`
@@ -192,19 +239,29 @@ func Default() Config {
 		TLS:          TLS{MinVersion: "1.2"},
 		Log:          Log{Level: "info", Format: "text"},
 		Limits: Limits{
-			Opening:        5000,
-			OpeningTimeout: Duration(10 * time.Second),
-			OpeningBytes:   16 << 10,
-			Packet:         1 << 20,
-			Queued:         100_000,
-			QueuedBytes:    64 << 20,
-			MessageExpiry:  Duration(7 * 24 * time.Hour),
-			SessionExpiry:  Duration(30 * 24 * time.Hour),
+			Opening:          5000,
+			OpeningTimeout:   Duration(10 * time.Second),
+			OpeningBytes:     16 << 10,
+			AcceptPerAddress: 1000,
+			AcceptExempt:     []string{"127.0.0.0/8", "::1"},
+			FailedLogins:     20,
+			Packet:           1 << 20,
+			Queued:           100_000,
+			QueuedBytes:      64 << 20,
+			Output:           4 << 20,
+			Subscriptions:    100_000,
+			Inflight:         1024,
+			Retained:         1_000_000,
+			MessageExpiry:    Duration(7 * 24 * time.Hour),
+			SessionExpiry:    Duration(30 * 24 * time.Hour),
 		},
 		Device: Device{
 			Packet:        256<<10 + 1024,
 			Subscriptions: 100,
 			Queued:        10_000,
+			QueuedBytes:   16 << 20,
+			Output:        1 << 20,
+			Inflight:      32,
 			CallTimeout:   Duration(8 * time.Second),
 			Pace:          Duration(30 * time.Millisecond),
 			Settle:        Duration(300 * time.Millisecond),
@@ -261,15 +318,41 @@ func (c *Config) Validate() error {
 	check(c.DrainTimeout > 0 && c.DrainTimeout <= Duration(time.Hour), "drain_timeout", "must be more than 0s, at most 1h")
 	check(len(c.DrainServer) <= 1024 && utf8.ValidString(c.DrainServer), "drain_server", "must be UTF-8 text of at most 1024 bytes, such as host:port")
 	check(!c.DrainMoved || c.DrainServer != "", "drain_moved", "needs a drain_server")
+	check(c.Limits.Memory == 0 || c.Limits.Memory >= 64<<20, "limits.memory", "must be 0 or at least 67108864 (64 MiB)")
 	check(c.Limits.Connections >= 0, "limits.connections", "must not be negative")
 	check(c.Limits.Opening > 0, "limits.opening", "must be at least 1")
 	check(c.Limits.OpeningTimeout > 0, "limits.opening_timeout", "must be more than 0")
 	check(c.Limits.OpeningBytes >= 256 && c.Limits.OpeningBytes <= 1<<20, "limits.opening_bytes", "must be 256 to 1048576")
+	check(c.Limits.Accept >= 0, "limits.accept", "must not be negative")
+	check(c.Limits.AcceptPerAddress >= 0, "limits.accept_per_address", "must not be negative")
+	check(c.Limits.FailedLogins >= 0, "limits.failed_logins", "must not be negative")
+	_, err = c.Limits.Exempt()
+	check(err == nil, "limits.accept_exempt", fmt.Sprint(err))
 	check(c.Limits.Packet >= 128 && c.Limits.Packet <= 268_435_460, "limits.packet", "must be 128 to 268435460")
 	check(c.Limits.Queued > 0 && c.Limits.QueuedBytes > 0, "limits.queued", "and limits.queued_bytes must be at least 1")
 	check(c.Device.Packet >= 128 && c.Device.Packet <= 268_435_460, "device.packet", "must be 128 to 268435460")
 	check(c.Device.Subscriptions > 0, "device.subscriptions", "must be at least 1")
 	check(c.Device.Queued > 0, "device.queued", "must be at least 1")
+	check(c.Device.QueuedBytes > 0, "device.queued_bytes", "must be at least 1")
+	check(c.Limits.Retained > 0, "limits.retained", "must be at least 1")
+	check(c.Limits.Subscriptions > 0, "limits.subscriptions", "must be at least 1")
+	for _, n := range []struct {
+		key    string
+		value  int
+		lo, hi int
+	}{
+		{"limits.inflight", c.Limits.Inflight, 1, 65535}, {"device.inflight", c.Device.Inflight, 1, 65535},
+		{"limits.publish_rate", c.Limits.PublishRate, 0, 1 << 30}, {"device.publish_rate", c.Device.PublishRate, 0, 1 << 30},
+		{"limits.publish_bytes", c.Limits.PublishBytes, 0, 1 << 40}, {"device.publish_bytes", c.Device.PublishBytes, 0, 1 << 40},
+		{"limits.topic_bytes", c.Limits.TopicBytes, 0, 65535}, {"device.topic_bytes", c.Device.TopicBytes, 0, 65535},
+		{"limits.topic_levels", c.Limits.TopicLevels, 0, 128}, {"device.topic_levels", c.Device.TopicLevels, 0, 128},
+		{"limits.sessions_per_user", c.Limits.SessionsPerUser, 0, 1 << 30},
+	} {
+		check(n.value >= n.lo && n.value <= n.hi, n.key, fmt.Sprintf("must be %d to %d", n.lo, n.hi))
+	}
+	const leastOutput = 1 << 10
+	check(c.Limits.Output >= leastOutput && c.Limits.Output <= 1<<30, "limits.output", "must be 1024 to 1073741824")
+	check(c.Device.Output >= leastOutput && c.Device.Output <= 1<<30, "device.output", "must be 1024 to 1073741824")
 	check(c.Device.CallTimeout > 0, "device.call_timeout", "must be more than 0")
 	check(c.Device.SubDevices > 0, "device.sub_devices", "must be at least 1")
 	check(c.Device.SubLogins > 0, "device.sub_logins", "must be at least 1")

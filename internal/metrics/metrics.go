@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/memory"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/store"
@@ -28,6 +29,7 @@ type Sources struct {
 	Transport func() transport.Stats
 	Queue     func() queue.Metrics
 	Store     func() store.Stats
+	Memory    func() memory.Stats
 	Trace     func() trace.Stats
 	Version   string
 	Started   time.Time
@@ -63,6 +65,7 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	w.platform(c.s.Platform())
 	w.queue(c.s.Queue())
 	w.store(c.s.Store())
+	w.memory(c.s.Memory())
 	if c.s.Trace != nil {
 		w.trace(c.s.Trace())
 	}

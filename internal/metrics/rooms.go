@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/memory"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/store"
@@ -47,6 +48,8 @@ var (
 	inFlight        = gauge("mqtt_inflight_messages", "Messages sent at QoS 1 or 2 and not acknowledged; at most half a minute old.")
 	dropped         = counter("mqtt_messages_dropped_total", "Messages that were not delivered.", "reason")
 	pressed         = counter("loop_pressed_total", "Times that an event loop stopped reading from publishers, because receivers or the disk were behind.")
+	filtersRefused  = counter("mqtt_subscriptions_refused_total", "Filters that were refused, by the reason code of MQTT 5.0.", "cause")
+	paused          = counter("mqtt_paused_total", "Times that the server stopped reading from a client for a while, so that what it sends waits in the network.", "reason")
 	handoffs        = histogram("loop_handoff_messages", "Publications in each handoff from one event loop to another.")
 	handedBytes     = gauge("loop_handoff_bytes", "Bytes on their way between event loops.")
 	submitted       = gauge("mqtt_commit_bytes", "Bytes of messages and sessions on their way to the disk.")
@@ -93,6 +96,16 @@ func (w writer) broker(f broker.Figures) {
 		w.count(dropped, n, label(reason))
 	}
 	w.count(pressed, f.Pressed)
+	filters := map[string]uint64{label(mqtt.NotAuthorized.String()): 0, label(mqtt.QuotaExceeded.String()): 0}
+	for code, n := range f.FiltersBy {
+		filters[label(code.String())] += n
+	}
+	for cause, n := range filters {
+		w.count(filtersRefused, n, cause)
+	}
+	for i, reason := range broker.PauseReasons {
+		w.count(paused, f.Paused[i], reason)
+	}
 	w.distribution(handoffs, f.Handoffs, 1)
 	w.value(handedBytes, float64(f.Handed))
 	w.value(submitted, float64(f.Submitted))
@@ -116,6 +129,7 @@ var (
 	accepted       = counter("sockets_accepted_total", "Connections accepted from the network.")
 	sockets        = gauge("sockets", "Open connections, in whatever state.")
 	socketsOpening = gauge("sockets_opening", "Open connections that have not logged in.")
+	socketsAwaited = gauge("sockets_awaiting", "Of these, connections that wait for the server: for a TLS handshake or for the decision about their login.")
 	socketsRefused = counter("sockets_refused_total", "Connections that did not get as far as a login.", "reason")
 	socketRead     = counter("socket_read_bytes_total", "Bytes read from sockets, before decryption.")
 	socketWritten  = counter("socket_written_bytes_total", "Bytes written to sockets, after encryption.")
@@ -126,6 +140,7 @@ func (w writer) transport(s transport.Stats) {
 	w.count(accepted, s.Accepted)
 	w.value(sockets, float64(s.Sockets))
 	w.value(socketsOpening, float64(s.Opening))
+	w.value(socketsAwaited, float64(s.Awaiting))
 	for r, n := range s.Refused {
 		w.count(socketsRefused, n, transport.Refusal(r).String())
 	}
@@ -212,6 +227,20 @@ func (w writer) store(s store.Stats) {
 	w.value(storeHeadBytes, float64(s.HeadBytes))
 	w.value(storeLogRows, float64(s.LogRows))
 	w.value(storeLogBytes, float64(s.LogBytes))
+}
+
+var (
+	memoryLimit = gauge("memory_limit_bytes", "The bound of the process's memory (limits.memory), 0 if there is none.")
+	memoryUsed  = gauge("memory_used_bytes", "Memory that is in use, without garbage, at the last look.")
+	memoryTight = gauge("memory_tight", "1 while memory is short and the server refuses what it may.")
+	memoryTimes = counter("memory_tight_total", "Times that memory became short.")
+)
+
+func (w writer) memory(s memory.Stats) {
+	w.value(memoryLimit, float64(s.Limit))
+	w.value(memoryUsed, float64(s.Used))
+	w.value(memoryTight, truth(s.Tight))
+	w.count(memoryTimes, s.Times)
 }
 
 var (

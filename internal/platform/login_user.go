@@ -24,7 +24,29 @@ type users struct {
 	epoch uint64   // grows whenever a user has changed
 	proof [32]byte // key under which verified passwords are remembered
 	dummy string   // a hash for users that do not exist
+
+	// checking has the logins that wait for a password that is being checked
+	// already: after a restart all clients of a user come at once, and one look
+	// is enough for them.
+	checking map[check][]waitingLogin
+	waiting  int
 }
+
+// check is a password of a user that is being checked.
+type check struct {
+	name  string
+	proof [sha256.Size]byte
+	given bool
+}
+
+type waitingLogin struct {
+	r    *broker.LoginRequest
+	done func(*broker.Admission, *broker.Refusal)
+}
+
+// loginsWaiting bounds those that wait for a check. The transport has far fewer
+// connections that have not logged in.
+const loginsWaiting = 100_000
 
 // user is one user and the rights of its connections.
 type user struct {
@@ -43,6 +65,7 @@ type user struct {
 
 func (u *users) init() {
 	u.m = make(map[string]*user)
+	u.checking = make(map[check][]waitingLogin)
 	_, _ = rand.Read(u.proof[:])
 	var b [16]byte
 	_, _ = rand.Read(b[:])
@@ -73,39 +96,34 @@ func (p *Platform) loginUser(r *broker.LoginRequest, done func(*broker.Admission
 			return
 		}
 	}
+	if r.Suspect { // somebody tries passwords; a client that was here before has been let in above
+		done(nil, &broker.Refusal{Code: mqtt.ServerUnavailable, Identity: clip(name),
+			Cause: "too many logins from this address failed lately, so no new password is checked for it now; the client should try again later (limits.failed_logins)"})
+		return
+	}
+	what := check{name: name, proof: p.proof(r.Password), given: r.HasPassword}
+	first, room := p.users.wait(what, waitingLogin{r, done})
+	if !room {
+		done(nil, busy(clip(name)))
+		return
+	}
+	if !first {
+		return
+	}
 	queued := later(p.verify, func() {
-		u, err := p.user(p.ctx, name)
-		if err != nil && !errors.Is(err, store.ErrNotFound) {
-			p.logger.Error("a user could not be looked up", "user", clip(name), "error", err)
-			done(nil, &broker.Refusal{Code: mqtt.ServerUnavailable, Identity: clip(name), Cause: "the user could not be looked up: " + err.Error()})
-			return
-		}
-		if u != nil && u.enabled && r.HasPassword && u.remembers(p.proof(r.Password)) {
-			done(p.admitUser(r, u), nil) // verified for another connection meanwhile
-			return
-		}
-		hash := p.users.dummy // so that unknown users take as long
-		if u != nil {
-			hash = u.hash
-		}
-		ok := VerifyPassword(hash, string(r.Password))
-		switch {
-		case u == nil:
-			done(nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(name),
-				Cause: "there is no user " + clip(name) + "; create it: linkstead user add " + clip(name) + ". (A device's user name is {deviceName}&{productKey}.)"})
-		case !ok || !r.HasPassword:
-			done(nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(name), Cause: "wrong password"})
-		case !u.enabled:
-			done(nil, &broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(name), Cause: "the user is disabled"})
-		default:
-			u.mu.Lock()
-			u.verified, u.known = p.proof(r.Password), true
-			u.mu.Unlock()
-			done(p.admitUser(r, u), nil)
+		u, why := p.checkUser(name, r)
+		for _, w := range p.users.checked(what) {
+			if why != nil {
+				w.done(nil, why)
+				continue
+			}
+			w.done(p.admitUser(w.r, u), nil)
 		}
 	})
 	if !queued {
-		done(nil, busy(clip(name)))
+		for _, w := range p.users.checked(what) {
+			w.done(nil, busy(clip(name)))
+		}
 	}
 }
 
@@ -143,6 +161,61 @@ func (p *Platform) Rights(owner string, found func(broker.Rights, error)) {
 	if !queued {
 		found(nil, errors.New("too many look-ups at a time"))
 	}
+}
+
+// wait puts a login to those that wait for a check, and reports whether it is the
+// first, which has to see to it.
+func (u *users) wait(what check, w waitingLogin) (first, room bool) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.waiting >= loginsWaiting {
+		return false, false
+	}
+	u.waiting++
+	others := u.checking[what]
+	u.checking[what] = append(others, w)
+	return len(others) == 0, true
+}
+
+// checked takes the logins that waited for a check.
+func (u *users) checked(what check) []waitingLogin {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	waited := u.checking[what]
+	delete(u.checking, what)
+	u.waiting -= len(waited)
+	return waited
+}
+
+// checkUser decides whether the name and password of a login are right. It may
+// block.
+func (p *Platform) checkUser(name string, r *broker.LoginRequest) (*user, *broker.Refusal) {
+	u, err := p.user(p.ctx, name)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		p.logger.Error("a user could not be looked up", "user", clip(name), "error", err)
+		return nil, &broker.Refusal{Code: mqtt.ServerUnavailable, Identity: clip(name), Cause: "the user could not be looked up: " + err.Error()}
+	}
+	if u != nil && u.enabled && r.HasPassword && u.remembers(p.proof(r.Password)) {
+		return u, nil // verified for another connection meanwhile
+	}
+	hash := p.users.dummy // so that unknown users take as long
+	if u != nil {
+		hash = u.hash
+	}
+	ok := VerifyPassword(hash, string(r.Password))
+	switch {
+	case u == nil:
+		return nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(name),
+			Cause: "there is no user " + clip(name) + "; create it: linkstead user add " + clip(name) + ". (A device's user name is {deviceName}&{productKey}.)"}
+	case !ok || !r.HasPassword:
+		return nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(name), Cause: "wrong password"}
+	case !u.enabled:
+		return nil, &broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(name), Cause: "the user is disabled"}
+	}
+	u.mu.Lock()
+	u.verified, u.known = p.proof(r.Password), true
+	u.mu.Unlock()
+	return u, nil
 }
 
 // remembers reports whether a password with this proof was verified before.

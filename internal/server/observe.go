@@ -53,6 +53,7 @@ func metricsToken(cfg *config.Config) (string, error) {
 func (s *Server) metrics(o Options) http.Handler {
 	sources := metrics.Sources{
 		Broker: s.Broker.Figures, Platform: s.Platform.Figures, Transport: s.transport.Stats, Queue: s.log.Metrics, Store: s.store.Stats,
+		Memory:  s.guard.Stats,
 		Version: o.Version, Started: time.Now(),
 	}
 	if s.trace != nil {

@@ -23,6 +23,7 @@ import (
 	"github.com/linkstead/linkstead/internal/backup"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/config"
+	"github.com/linkstead/linkstead/internal/memory"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/store"
@@ -88,6 +89,7 @@ type Server struct {
 	store       *store.Store
 	log         *queue.Log
 	transport   *transport.Server
+	guard       *memory.Guard
 	trace       *trace.Ring // nil if switched off
 	certificate *transport.Certificate
 	asking      atomic.Pointer[askingConfig] // of certificate, if clients are asked for theirs
@@ -164,6 +166,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		Sharing: sharing(cfg),
 		Tracer:  s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
 		Authority: s.Platform, Handler: s.Platform, Recorder: s.Platform, Log: s.log, Logger: o.Logger,
+		FailedLogins: cfg.Limits.FailedLogins, SessionsPerOwner: cfg.Limits.SessionsPerUser, MaxRetained: cfg.Limits.Retained,
 		OpeningPacket: cfg.Limits.OpeningBytes, Profiles: s.Platform.Profile,
 	})
 	if err != nil {
@@ -181,10 +184,15 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	s.asks = cfg.TLS.ClientCertificates
 	makeRoom(cfg.Loops)
+	exempt, err := cfg.Limits.Exempt()
+	if err != nil {
+		return nil, err
+	}
 	s.transport, err = transport.Listen(transport.Options{
 		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: doors, TLS: s.tlsConfig,
 		WebSocket: true, HTTP: s.Platform, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
+		AcceptRate: cfg.Limits.Accept, AcceptPerAddress: cfg.Limits.AcceptPerAddress, AcceptExempt: exempt,
 	})
 	if err != nil {
 		return nil, err
@@ -192,12 +200,19 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err := s.serveFiles(); err != nil {
 		return nil, err
 	}
+	s.guard = memory.Start(memory.Options{Limit: int64(cfg.Limits.Memory), Logger: o.Logger, Changed: s.tight})
 	if err := s.serveAdmin(o); err != nil {
 		return nil, err
 	}
 	go newSettler().run(s.stopped)
 	o.Notify.Ready(s.status())
 	return s, nil
+}
+
+// tight has everybody take on less while memory is short.
+func (s *Server) tight(yes bool) {
+	s.transport.Refuse(yes)
+	s.Broker.Tight(yes)
 }
 
 // makeRoom gives Go a processor for each event loop beside those of everything
@@ -235,6 +250,11 @@ func deviceProfile(cfg config.Config) broker.Profile {
 	p.MaxPacket = cfg.Device.Packet
 	p.MaxSubscriptions = cfg.Device.Subscriptions
 	p.MaxQueued = cfg.Device.Queued
+	p.MaxQueuedBytes = cfg.Device.QueuedBytes
+	p.MaxOutput = cfg.Device.Output
+	p.Window = cfg.Device.Inflight
+	p.PublishRate, p.PublishBytes = cfg.Device.PublishRate, cfg.Device.PublishBytes
+	p.MaxTopicBytes, p.MaxTopicLevels = cfg.Device.TopicBytes, cfg.Device.TopicLevels
 	p.MessageExpiry = time.Duration(cfg.Limits.MessageExpiry)
 	p.Pace = time.Duration(cfg.Device.Pace)
 	p.Settle = time.Duration(cfg.Device.Settle)
@@ -249,6 +269,11 @@ func applicationProfile(cfg config.Config) broker.Profile {
 	p.MaxPacket = cfg.Limits.Packet
 	p.MaxQueued = cfg.Limits.Queued
 	p.MaxQueuedBytes = cfg.Limits.QueuedBytes
+	p.MaxOutput = cfg.Limits.Output
+	p.MaxSubscriptions = cfg.Limits.Subscriptions
+	p.Window = cfg.Limits.Inflight
+	p.PublishRate, p.PublishBytes = cfg.Limits.PublishRate, cfg.Limits.PublishBytes
+	p.MaxTopicBytes, p.MaxTopicLevels = cfg.Limits.TopicBytes, cfg.Limits.TopicLevels
 	p.MessageExpiry = time.Duration(cfg.Limits.MessageExpiry)
 	p.SessionExpiry = time.Duration(cfg.Limits.SessionExpiry)
 	return p

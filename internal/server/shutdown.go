@@ -52,6 +52,12 @@ func (s *Server) shutdown(ctx context.Context) error {
 		s.drained.Store(true)
 		cutOff = errors.Join(cutOff, s.transport.Shutdown(ctx))
 	}
+	if s.filesServer != nil {
+		_ = s.filesServer.Close()
+	}
+	if s.guard != nil {
+		s.guard.Stop()
+	}
 	// Until here /readyz has said that the server is draining.
 	if s.adminServer != nil {
 		_ = os.Remove(filepath.Join(s.config.Data, "admin.json"))

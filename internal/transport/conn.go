@@ -80,7 +80,7 @@ func (p phase) waitsFor() string {
 	return "a complete CONNECT and its acceptance"
 }
 
-type flags uint16
+type flags uint32
 
 const (
 	flagOpened      flags = 1 << iota // Handler.Opened was called
@@ -99,6 +99,8 @@ const (
 	flagEOF                           // the peer sent everything it had
 	flagHalfClosed                    // we did
 	flagTold                          // Handler.Closed was called, if it was due
+	flagFlooding                      // the last read was filled
+	flagHeld                          // it floods: not read for a moment
 )
 
 // Loop returns the loop that the connection belongs to. After MoveTo it is the
@@ -197,7 +199,12 @@ func (c *Conn) Abort(cause error) { c.loop.end(c, cause, false) }
 
 // Pause stops reading: back-pressure. Bytes already received are kept and not
 // presented. Time-outs go on.
-func (c *Conn) Pause() { c.flags |= flagPaused }
+func (c *Conn) Pause() {
+	if c.flags&(flagPaused|flagEstablished|flagEnding) == 0 {
+		c.loop.server.await(1)
+	}
+	c.flags |= flagPaused
+}
 
 // Paused reports whether reading is stopped.
 func (c *Conn) Paused() bool { return c.flags&flagPaused != 0 }
@@ -207,6 +214,9 @@ func (c *Conn) Paused() bool { return c.flags&flagPaused != 0 }
 func (c *Conn) Resume() {
 	if c.flags&flagPaused == 0 {
 		return
+	}
+	if c.flags&(flagEstablished|flagEnding) == 0 {
+		c.loop.server.await(-1)
 	}
 	c.flags &^= flagPaused
 	c.flags |= flagRepresent // inside Received it is not known yet what will be kept
@@ -224,6 +234,9 @@ func (c *Conn) SetLimit(n int) { c.limit = uint32(min(max(n, 1), 1<<32-1)) }
 func (c *Conn) Established() {
 	if c.flags&(flagEstablished|flagEnding) != 0 {
 		return
+	}
+	if c.flags&flagPaused != 0 {
+		c.loop.server.await(-1)
 	}
 	c.flags |= flagEstablished
 	c.until = 0

@@ -97,13 +97,13 @@ func (e *epoll) watchListener(i int) error {
 }
 
 // ignore leaves a listener alone for a while.
-func (e *epoll) ignore(i int) {
+func (e *epoll) ignore(i int, pause time.Duration) {
 	ln := e.listeners[i]
 	ln.mu.Lock()
 	defer ln.mu.Unlock()
 	if ln.fd >= 0 {
 		unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, ln.fd, nil)
-		e.loop.After(acceptPause, relisten{e, i})
+		e.loop.After(pause, relisten{e, i})
 	}
 }
 
@@ -133,8 +133,9 @@ func (e *epoll) wait(l *Loop, d time.Duration) {
 		switch {
 		case ev.Fd == wakeSlot:
 		case ev.Fd < wakeSlot:
-			if i := int(wakeSlot - 1 - ev.Fd); !e.listeners[i].accept(l) {
-				e.ignore(i)
+			i := int(wakeSlot - 1 - ev.Fd)
+			if pause := e.listeners[i].accept(l); pause > 0 {
+				e.ignore(i, pause)
 			}
 		default:
 			// All events are noted before any connection is served, so a slot
@@ -193,8 +194,19 @@ func (e *epoll) read(c *Conn) int {
 		l.ended(c, io.EOF)
 		return 0
 	}
-	if n < readSize && c.flags&flagHangup == 0 {
+	if n == readSize {
+		begun := time.Now()
+		l.receive(c, l.buf, headroom, headroom+n)
+		l.flooded(c, time.Since(begun))
+		return n
+	}
+	if c.flags&flagHangup == 0 {
 		c.flags &^= flagReadable
+	}
+	if c.flags&flagFlooding != 0 {
+		c.flags &^= flagFlooding
+	} else {
+		l.flood.others = true
 	}
 	l.receive(c, l.buf, headroom, headroom+n)
 	if c.flags&flagReadable != 0 {

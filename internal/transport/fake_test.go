@@ -41,7 +41,7 @@ func (s *sink) write(_ *Conn, p []byte) (int, error) {
 func fakeLoop(h Handler) *Loop {
 	o := Options{Handler: h, Logger: slog.New(slog.DiscardHandler)}
 	o.setDefaults()
-	s := &Server{options: o, empty: make(chan struct{})}
+	s := &Server{options: o, empty: make(chan struct{}), gate: newGate(&o)}
 	l := newLoop(s, 0)
 	l.driver = &sink{room: -1}
 	s.loops = []*Loop{l}

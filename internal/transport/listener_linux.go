@@ -192,25 +192,32 @@ func (ln *listener) close() {
 // acceptBatch is how many connections one loop accepts in one turn.
 const acceptBatch = 32
 
-// accept takes waiting connections and hands them out. It reports false if the
-// listener should be left alone for a while.
-func (ln *listener) accept(l *Loop) bool {
+// accept takes waiting connections and hands them out. It returns how long the
+// listener should be left alone, 0 if it should not.
+func (ln *listener) accept(l *Loop) (pause time.Duration) {
 	s := l.server
 	for range acceptBatch {
+		if s.busy(l.now) && !s.closing.Load() {
+			return gatePause
+		}
 		fd, address, err := ln.accept4()
 		switch err {
 		case nil:
 		case unix.EAGAIN:
-			return true
+			return 0
 		case unix.EINTR, unix.ECONNABORTED:
 			continue
 		case unix.EMFILE, unix.ENFILE:
 			if !ln.shed(s, err) {
-				return false
+				return acceptPause
 			}
 			continue
 		default:
-			return s.closing.Load() || ln.trouble(s, err)
+			if s.closing.Load() {
+				return 0
+			}
+			ln.trouble(s, err)
+			return acceptPause
 		}
 		remote := addrPort(address)
 		if !s.admit(ln, remote) {
@@ -219,7 +226,7 @@ func (ln *listener) accept(l *Loop) bool {
 		}
 		s.welcome(&Conn{fd: int32(fd), remote: remote}, ln)
 	}
-	return true
+	return 0
 }
 
 func (ln *listener) accept4() (int, unix.Sockaddr, error) {
@@ -231,9 +238,8 @@ func (ln *listener) accept4() (int, unix.Sockaddr, error) {
 	return unix.Accept4(ln.fd, unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC)
 }
 
-func (ln *listener) trouble(s *Server, err error) bool {
+func (ln *listener) trouble(s *Server, err error) {
 	s.refused(nil, nil, RefusedDescriptors, fmt.Errorf("cannot accept connections on %s, trying again in %v: %w", ln.addr, acceptPause, err))
-	return false
 }
 
 // acceptPause is how long a loop leaves a listener alone that gives errors.

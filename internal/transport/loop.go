@@ -43,6 +43,7 @@ type Loop struct {
 	touched   []*Conn // to be written at the end of this turn
 	ending    []ending
 	departing []departure
+	flood     flood
 
 	buf    []byte // what was read from a socket, after headroom
 	plain  []byte // what was decrypted, after headroom; made for the first TLS connection
@@ -71,8 +72,10 @@ const (
 	// headroom in front of read buffers lets kept bytes be put before new
 	// ones without moving those.
 	headroom = 16 << 10
-	// readSize is the most that one read takes.
-	readSize = 256 << 10
+	// readSize is the most that one read takes, and so the most that a turn
+	// spends on one connection before the others have theirs. A read that took
+	// as much comes from a connection that floods, see flood.go.
+	readSize = 32 << 10
 	// plainSize is the most that is decrypted before the handler sees it.
 	plainSize = 64 << 10
 	// turnBytes is what a turn reads before it answers what it has.
@@ -221,7 +224,7 @@ func (l *Loop) due(c *Conn) {
 		cause := &OpeningError{Stage: c.phase.waitsFor(), After: l.server.limits.Load().OpeningTimeout}
 		l.server.refused(l, c, RefusedOpeningTimeout, cause)
 		l.end(c, cause, c.phase == phaseOpen)
-	case c.flags&flagPaused != 0 && c.flags&flagReadable != 0:
+	case c.flags&(flagPaused|flagHeld) != 0 && c.flags&flagReadable != 0:
 		// It is not the peer that is silent, it is us who do not listen.
 		c.last = l.nowNano
 		l.wheel.add(c, c.deadline())
@@ -277,7 +280,7 @@ func (l *Loop) serve(c *Conn) int {
 			l.write(c)
 		}
 	}
-	if c.flags&(flagPaused|flagMoving) != 0 {
+	if c.flags&(flagPaused|flagMoving|flagHeld) != 0 {
 		return 0
 	}
 	if c.flags&flagRepresent != 0 {
@@ -450,6 +453,9 @@ func (l *Loop) end(c *Conn, cause error, gently bool) {
 	}
 	if gently && c.layer != nil {
 		c.layer.farewell(c, cause)
+	}
+	if c.flags&(flagPaused|flagEstablished) == flagPaused {
+		l.server.await(-1)
 	}
 	c.flags |= flagEnding
 	c.flags &^= flagPaused

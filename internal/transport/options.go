@@ -4,6 +4,7 @@ import (
 	"crypto/tls"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"runtime"
 	"time"
 )
@@ -53,6 +54,16 @@ type Options struct {
 	// MaxOpening is the most connections that have not logged in. With more,
 	// the oldest one that has not sent what it has to is closed. Default: 5000.
 	MaxOpening int
+
+	// AcceptRate is how many connections are accepted in a second; more wait in
+	// the kernel's queue. 0: as many as can be dealt with.
+	AcceptRate int
+
+	// AcceptPerAddress is how many connections a second an address may open, and
+	// twenty times as many at once; more are closed. Of IPv6 the first 64 bits
+	// count. 0: no limit. AcceptExempt are the addresses for which there is none.
+	AcceptPerAddress int
+	AcceptExempt     []netip.Prefix
 
 	// HandshakeWorkers is how many TLS handshakes are computed at the same
 	// time; waiting for the peer does not count. Default: 2 × GOMAXPROCS.

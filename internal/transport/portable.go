@@ -73,7 +73,7 @@ type peer struct {
 
 const (
 	portableSmall = 512      // read buffer of a quiet connection
-	portableLarge = 64 << 10 // and of a busy one, borrowed; also the most that is being written
+	portableLarge = readSize // and of a busy one, borrowed; also the most that is being written
 )
 
 var portableBuffers = sync.Pool{New: func() any { return new([portableLarge]byte) }}
@@ -347,6 +347,9 @@ func (pl *portableListener) start(s *Server, ln *listener) error {
 func (pl *portableListener) acceptAll(s *Server, ln *listener) {
 	defer close(pl.done)
 	for {
+		for s.busy(time.Now()) && !s.closing.Load() {
+			time.Sleep(gatePause)
+		}
 		nc, err := pl.ln.Accept()
 		if errors.Is(err, net.ErrClosed) {
 			return

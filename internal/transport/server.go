@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Server listens and owns the loops.
@@ -23,6 +24,9 @@ type Server struct {
 	total    atomic.Int64 // open sockets
 	opening  atomic.Int64 // of these, not logged in
 	open     [kinds]atomic.Int64
+	awaiting atomic.Int64 // of these, waiting for us; see gate.busy
+	refusing atomic.Bool  // no new connections; see Refuse
+	gate     *gate
 	refusals [Refusals]atomic.Uint64
 	logLimit logLimit
 
@@ -49,6 +53,7 @@ func Listen(o Options) (*Server, error) {
 		options:    o,
 		handshakes: make(chan struct{}, o.HandshakeWorkers),
 		empty:      make(chan struct{}),
+		gate:       newGate(&o),
 	}
 	s.limits.Store(o.limits())
 	if len(o.Listeners) > maxListeners {
@@ -128,7 +133,9 @@ func (s *Server) emptiest() *Loop {
 // admit decides about a socket that was just accepted, and reports whether it
 // is welcome. Any goroutine.
 func (s *Server) admit(ln *listener, peer netip.AddrPort) bool {
+	now := time.Now()
 	s.accepted.Add(1)
+	s.gate.passed(now)
 	// Counted first: either Shutdown sees the socket and waits for it, or we
 	// see that it has begun.
 	total := s.total.Add(1)
@@ -144,6 +151,17 @@ func (s *Server) admit(ln *listener, peer netip.AddrPort) bool {
 	if ln.proxied() && !ln.trusts(peer) {
 		s.left()
 		s.refused(nil, &Conn{remote: peer}, RefusedProxy, errStranger)
+		return false
+	}
+	if s.refusing.Load() {
+		s.left()
+		s.refused(nil, nil, RefusedMemory, errMemory)
+		return false
+	}
+	// What comes through a load balancer has its address.
+	if !ln.proxied() && !s.gate.welcome(peer, now) {
+		s.left()
+		s.refused(nil, nil, RefusedRate, fmt.Errorf("%w (%s)", errTooOften, peer.Addr()))
 		return false
 	}
 	return true

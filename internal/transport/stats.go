@@ -21,10 +21,12 @@ const (
 	RefusedOpeningBytes                  // Options.OpeningBytes
 	RefusedEvicted                       // Options.MaxOpening
 	RefusedProxy                         // no PROXY header where one has to be, or not from a load balancer
+	RefusedRate                          // Options.AcceptPerAddress
+	RefusedMemory                        // Server.Refuse
 	Refusals                             // how many reasons there are
 )
 
-var refusalNames = [Refusals]string{"full", "descriptors", "protocol", "tls", "upgrade", "opening_timeout", "opening_bytes", "evicted", "proxy"}
+var refusalNames = [Refusals]string{"full", "descriptors", "protocol", "tls", "upgrade", "opening_timeout", "opening_bytes", "evicted", "proxy", "rate", "memory"}
 
 // String returns a short name, fit for a metric's label.
 func (r Refusal) String() string {
@@ -39,6 +41,7 @@ type Stats struct {
 	Accepted uint64           // sockets accepted
 	Sockets  int              // sockets open now, in whatever state
 	Opening  int              // of these, not logged in
+	Awaiting int              // of these, waiting for the server: for a handshake or the decision about a login
 	Open     [kinds]int       // connections between Opened and Closed, by Kind
 	Refused  [Refusals]uint64 // by Refusal
 	Read     uint64           // bytes read from sockets
@@ -52,6 +55,7 @@ func (s *Server) Stats() Stats {
 		Accepted: s.accepted.Load(),
 		Sockets:  int(s.total.Load()),
 		Opening:  int(s.opening.Load()),
+		Awaiting: int(s.awaiting.Load()),
 	}
 	for k := range s.open {
 		stats.Open[k] = int(s.open[k].Load())

@@ -161,7 +161,7 @@ func (h *handshake) signal() {
 
 // run computes the handshake.
 func (h *handshake) run() {
-	h.server.handshakes <- struct{}{}
+	h.token()
 	err := h.handshake()
 	<-h.server.handshakes
 	h.loop.Post(handshakeDone{h, err})
@@ -208,8 +208,15 @@ func (h *handshake) read(b []byte) (int, error) {
 		}
 		<-h.server.handshakes
 		<-h.more
-		h.server.handshakes <- struct{}{}
+		h.token()
 	}
+}
+
+// token waits until the handshake may be computed.
+func (h *handshake) token() {
+	h.server.await(1)
+	h.server.handshakes <- struct{}{}
+	h.server.await(-1)
 }
 
 // write hands bytes to the loop.

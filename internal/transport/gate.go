@@ -1,0 +1,97 @@
+package transport
+
+import (
+	"errors"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/linkstead/linkstead/internal/rate"
+)
+
+// gate decides when a connection is accepted and whether it is welcome. What is
+// too much for the moment waits in the kernel's queue, whose clients connect a
+// little later without knowing why; only an address that comes too often, whoever
+// is behind it, is turned away.
+type gate struct {
+	rate   float64 // connections a second; 0: no limit
+	exempt []netip.Prefix
+
+	mu        sync.Mutex
+	all       rate.Bucket
+	addresses *rate.Table[netip.Addr]
+}
+
+const (
+	gateEntries = 8192 // addresses that are remembered
+	// gateBurst is how many seconds' worth of connections an address may open at
+	// once: all devices behind it that come back after an outage.
+	gateBurst = 20
+	// gatePause is how long a loop leaves a listener alone when it has enough to do.
+	gatePause = 5 * time.Millisecond
+)
+
+func newGate(o *Options) *gate {
+	g := &gate{rate: float64(o.AcceptRate), exempt: o.AcceptExempt}
+	if n := float64(o.AcceptPerAddress); n > 0 {
+		g.addresses = rate.NewTable[netip.Addr](gateEntries, n, gateBurst*n)
+	}
+	return g
+}
+
+// pass reports whether the server's rate allows one more connection now.
+func (g *gate) pass(now time.Time) bool {
+	if g.rate <= 0 {
+		return true
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.all.Ready(now.UnixNano(), g.rate, max(1, g.rate/10))
+}
+
+// passed counts one that was accepted.
+func (g *gate) passed(now time.Time) {
+	if g.rate > 0 {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		g.all.Take(now.UnixNano(), 1, g.rate, max(1, g.rate/10))
+	}
+}
+
+// welcome reports whether an address may open one more connection now.
+func (g *gate) welcome(from netip.AddrPort, now time.Time) bool {
+	addr := from.Addr()
+	if g.addresses == nil || !addr.IsValid() { // Unix sockets have none
+		return true
+	}
+	for _, p := range g.exempt {
+		if p.Contains(addr) {
+			return true
+		}
+	}
+	if addr.Is6() { // one subscriber has 2^64 of them
+		prefix, _ := addr.Prefix(64)
+		addr = prefix.Addr()
+	}
+	ok, _ := g.addresses.Take(addr, now.UnixNano())
+	return ok
+}
+
+var errTooOften = errors.New("this address opens connections too often; if many clients share it, raise limits.accept_per_address or name it in limits.accept_exempt")
+
+// errMemory is given while Server.Refuse is in force.
+var errMemory = errors.New("the server is short of memory; see limits.memory")
+
+// busy reports whether new connections should wait in the kernel's queue: so many
+// logins and handshakes are already waiting for us that more would only wait until
+// their time is over.
+func (s *Server) busy(now time.Time) bool {
+	return s.awaiting.Load() > int64(max(1, s.options.MaxOpening/4)) || !s.gate.pass(now)
+}
+
+// await counts a connection that has not logged in and waits for us, or (-1) does
+// no more.
+func (s *Server) await(n int64) { s.awaiting.Add(n) }
+
+// Refuse has new connections turned away, or accepted again. Any goroutine.
+func (s *Server) Refuse(yes bool) { s.refusing.Store(yes) }
