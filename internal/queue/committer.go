@@ -67,6 +67,9 @@ func (l *Log) commitLoop() {
 			l.ties.fail(refused[i].batch.ties, ErrOverloaded)
 			l.finish(&refused[i], ErrOverloaded)
 		}
+		if len(refused) > 0 {
+			l.flush() // what was written and waited for one of them
+		}
 		clear(refused)
 		refused = refused[:0]
 		head += l.merge(next, taken[head:], writing)
