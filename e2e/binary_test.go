@@ -63,9 +63,16 @@ type process struct {
 // settings are variables of its environment.
 func serve(t *testing.T, dir string, settings ...string) *process {
 	t.Helper()
+	return serveWith(t, dir, func(cmd *exec.Cmd) { cmd.Env = append(append(cmd.Env, "LINKSTEAD_LISTEN=127.0.0.1:0"), settings...) })
+}
+
+// serveWith is serve for those who say more about the process.
+func serveWith(t *testing.T, dir string, change func(*exec.Cmd)) *process {
+	t.Helper()
 	p := &process{t: t, dir: dir, log: &logLines{}, done: make(chan struct{})}
-	p.cmd = exec.Command(program(t), "serve", "--data", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json")
-	p.cmd.Env = append(withoutSettings(os.Environ()), settings...)
+	p.cmd = exec.Command(program(t), "serve", "--data", dir, "--admin", "127.0.0.1:0", "--log-format", "json")
+	p.cmd.Env = withoutSettings(os.Environ())
+	change(p.cmd)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -140,9 +140,14 @@ func (h *home) addProduct(key, model string) {
 	if _, err := h.Platform.CreateProduct(h.t.Context(), who, platform.Product{ProductKey: key, Name: "product " + key}); err != nil {
 		h.t.Fatal(err)
 	}
-	if model == "" {
-		return
+	if model != "" {
+		h.importModel(key, model)
 	}
+}
+
+// importModel imports a thing model from a file.
+func (h *home) importModel(key, model string) {
+	h.t.Helper()
 	doc, err := os.ReadFile(model)
 	if err != nil {
 		h.t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/server"
+	"github.com/linkstead/linkstead/internal/systemd"
 )
 
 // serverFlags are the settings that can be given on the command line; all others
@@ -46,10 +47,7 @@ func (f *serverFlags) register(cmd *cobra.Command) {
 
 // load gives the configuration: file, environment, then the flags that were given.
 func (f *serverFlags) load(cmd *cobra.Command) (config.Config, config.Sources, error) {
-	path := f.file
-	if path == "" {
-		path = os.Getenv("LINKSTEAD_CONFIG")
-	}
+	path := f.path()
 	c, sources, err := config.Load(path, os.Environ())
 	if err != nil {
 		return c, nil, err
@@ -67,7 +65,24 @@ func (f *serverFlags) load(cmd *cobra.Command) (config.Config, config.Sources, e
 	set("log-level", "log.level", func() { c.Log.Level = f.logLevel })
 	set("log-format", "log.format", func() { c.Log.Format = f.logFormat })
 	set("strict", "device.strict", func() { c.Device.Strict = f.strict })
-	return c, sources, c.Validate()
+	return c, sources, locate(c.Validate(), sources, path)
+}
+
+// path is the configuration file's, "" for none.
+func (f *serverFlags) path() string {
+	if f.file != "" {
+		return f.file
+	}
+	return os.Getenv("LINKSTEAD_CONFIG")
+}
+
+// locate adds to what is wrong where it stands.
+func locate(err error, sources config.Sources, path string) error {
+	if wrong, ok := errors.AsType[*config.InvalidError](err); ok {
+		text, _ := os.ReadFile(path) // it was read a moment ago
+		wrong.Locate(sources, path, config.Lines(text))
+	}
+	return err
 }
 
 // newLogger makes the server's log as configured. Its level can be changed.
@@ -106,16 +121,23 @@ at once.`,
 				return err
 			}
 			logger, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			var manager systemd.Notifier
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
 			s, err := server.Start(ctx, cfg, server.Options{
 				Logger: logger, Level: level, Sources: sources, Version: version(),
+				Sockets: systemd.Sockets(), Notify: manager,
 				Load: func() (config.Config, config.Sources, error) { return f.load(cmd) },
 			})
 			if err != nil {
 				return startError(err)
 			}
 			announce(logger, s, cfg)
+			watching, unwatch := context.WithCancel(context.Background())
+			defer unwatch()
+			go manager.Watchdog(watching, s.Alive, func() {
+				logger.Error("an event loop does not answer; the service manager's watchdog is not fed")
+			})
 			return runUntil(ctx, stop, logger, s)
 		},
 	}
@@ -190,36 +212,4 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
-}
-
-func newConfigCommand() *cobra.Command {
-	var f serverFlags
-	cmd := &cobra.Command{
-		Use:     "config",
-		Short:   "Show the effective configuration and where each value comes from",
-		GroupID: groupServer,
-		Args:    cobra.NoArgs,
-		Long: `Show every setting that "linkstead serve" would use with the same flags, file and
-environment, and where its value comes from. The key is its name in the file; the variable
-is LINKSTEAD_ and the key in upper case with underscores: tls.min_version is
-LINKSTEAD_TLS_MIN_VERSION.`,
-		Example: `  linkstead config
-  linkstead config --data /srv/linkstead --json`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, sources, err := f.load(cmd)
-			if err != nil {
-				return err
-			}
-			entries := cfg.Entries(sources)
-			return output(cmd, entries, func(w io.Writer) error {
-				rows := make([][]string, 0, len(entries))
-				for _, e := range entries {
-					rows = append(rows, []string{e.Key, fmt.Sprint(e.Value), e.Source})
-				}
-				return printTable(w, []string{"KEY", "VALUE", "SOURCE"}, rows)
-			})
-		},
-	}
-	f.register(cmd)
-	return cmd
 }

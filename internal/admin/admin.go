@@ -92,6 +92,10 @@ func (h *handler) routes() {
 	h.shadowRoutes()
 	h.rrpcRoutes()
 	h.gatewayRoutes()
+	h.certificateRoutes()
+	h.scriptRoutes()
+	h.remoteConfigRoutes()
+	h.firmwareRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)
@@ -137,7 +141,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Hint: "send Authorization: Bearer with the content of admin.token in the server's data directory"})
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	most := int64(maxBody)
+	if isFirmware(r) {
+		most = platform.MaxPackage + 1
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	if _, pattern := h.mux.Handler(r); pattern == "" {
 		h.noRoute(w, r)
 		return

@@ -20,9 +20,11 @@ type LoginRequest struct {
 	KeepAlive   uint16 // seconds
 	CleanStart  bool
 
-	Remote       netip.AddrPort
-	Kind         transport.Kind
-	Certificates []*x509.Certificate // verified client certificates, leaf first
+	Remote netip.AddrPort
+	Kind   transport.Kind
+	// Certificates are the client's, leaf first. It has proven that it has the key of
+	// the leaf; who signed it, and whether its time is over, is not looked at.
+	Certificates []*x509.Certificate
 	// Frame is the CONNECT packet as it came, for the annotated log of a refusal.
 	Frame []byte
 }
@@ -93,6 +95,12 @@ type Rights interface {
 	// Receive reports whether a message that was queued or retained may still be
 	// delivered.
 	Receive(topic string) bool
+}
+
+// Rewriter is a Rights that has the Handler put another message in the place of one
+// with a query: those are handed over and go to no subscriber by themselves.
+type Rewriter interface {
+	Rewrites(topic, query string) bool
 }
 
 // Handler answers system topics and learns of connections. Its methods are

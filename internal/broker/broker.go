@@ -161,7 +161,7 @@ func (b *Broker) load() error {
 		if err != nil {
 			return fmt.Errorf("reading what %s left: %w", s.key, err)
 		}
-		s.stored, s.suspects = count, s.profile.Window
+		s.stored, s.suspect = count, s.seq
 	}
 	for i := range b.sessions.shards {
 		for _, s := range b.sessions.shards[i].m {
@@ -208,12 +208,12 @@ func (b *Broker) loadQueue(s *Session) error {
 	s.sent = min(s.sent, s.seq)
 	if count > 0 {
 		s.done = uint64(first) - 1
-		// Which of them were sent before the server stopped is known only as far
-		// as the record tells. Messages are sent in order, so those that may have
-		// been in flight are the first of what is left, one window of them.
-		s.suspects = s.profile.Window
 	}
-	if s.offlineMS == 0 { // it was connected: its time begins to run now
+	if s.offlineMS == 0 { // it was connected when the server was killed: its time begins to run now
+		// Any of them may have been sent. A window of the first would not do: what
+		// the client acknowledged made room for others, and may still be here
+		// because its deletion did not reach the disk.
+		s.suspect = s.seq
 		s.offlineMS = b.loops[0].nowMS()
 	}
 	ids, err := b.log.Received(s.id)

@@ -43,6 +43,10 @@ type carrying struct {
 	sessions map[string]*carriage // by key
 	inflight map[uint16]carriedMessage
 	nextID   uint16
+	// window is the most in flight over the connection, its own messages included,
+	// and limit the most of carried sessions; held are those that wait for that.
+	window, limit int
+	held          []heldMessage
 
 	bytes   atomic.Int64 // on their way, for all sessions
 	mu      sync.Mutex
@@ -55,6 +59,13 @@ type carriedMessage struct {
 	via   *carriage
 	seq   uint64
 	bytes int64
+}
+
+// heldMessage is a carried message that waits for its turn on the connection.
+type heldMessage struct {
+	carriedMessage
+	it  item
+	dup bool
 }
 
 const (
@@ -82,12 +93,25 @@ func (b *Broker) Carry(gateway string, principal any, key string, rights Rights,
 			return
 		}
 		if c.carrying == nil {
-			c.carrying = &carrying{sessions: make(map[string]*carriage), inflight: make(map[uint16]carriedMessage)}
+			c.carrying = newCarrying(c)
 		}
 		v := &carriage{client: c, loop: l, principal: principal, gateway: gateway, shared: c.carrying, sinceMS: l.nowMS()}
 		c.carrying.sessions[key] = v
 		b.carryIn(l, v, key, rights, profile, clean, done)
 	}})
+}
+
+func newCarrying(c *client) *carrying {
+	k := &carrying{sessions: make(map[string]*carriage), inflight: make(map[uint16]carriedMessage), window: 1 << 14, limit: 1 << 14}
+	if c.version == mqtt.V5 {
+		// Its Receive Maximum holds for everything on the connection [MQTT-3.3.4-9], so
+		// half of the window goes to what it carries.
+		out := &c.session.out
+		k.window = out.Window()
+		k.limit = max(k.window-k.window/2, 1)
+		out.SetWindow(k.window / 2)
+	}
+	return k
 }
 
 // carryIn goes on with Carry on the loop of the carried session, which it makes if
@@ -233,6 +257,7 @@ func (l *loop) deliverCarried(p *publication, s *Session, qos byte, t *target) {
 	v := s.via
 	switch {
 	case qos == 0:
+		l.traceDown(s, trace.Delivered, p.topic, 0, 0, len(p.payload))
 		if v.loop == l {
 			l.deliverTo(p, v.client.session, 0, false, nil)
 			return
@@ -293,10 +318,7 @@ func (l *loop) pumpCarried(s *Session) {
 			}
 			continue
 		}
-		if s.suspects > 0 && !again {
-			s.suspects--
-			again = true
-		}
+		again = again || m.seq <= s.suspect
 		s.sent = max(s.sent, m.seq)
 		s.out.Send(m.seq, 1)
 		size := int64(m.bytes())
@@ -328,16 +350,40 @@ func (v *carriage) waits(s *Session) bool {
 }
 
 // sendCarried writes a QoS 1 message of a carried session, on the connection's
-// loop.
+// loop, when its turn has come.
 func (l *loop) sendCarried(m carriedMessage, it *item, dup bool) {
 	c := m.via.client
 	if c.closed || c.session == nil || c.session.client != c || c.carrying == nil {
 		return // the session is being put down, and the message stays in its queue
 	}
-	id := c.carriedID()
-	c.carrying.inflight[id] = m
-	l.stats.delivered.add(1)
-	c.end(appendPublish(c.begin(), c.version, publishHeader(1, false, dup), it.topic, id, it.properties, nil, it.payload))
+	c.carrying.held = append(c.carrying.held, heldMessage{m, *it, dup})
+	l.sendHeld(c)
+}
+
+// sendHeld writes carried messages as far as the window allows.
+func (l *loop) sendHeld(c *client) {
+	k := c.carrying
+	for len(k.held) > 0 && len(k.inflight) < k.limit && len(k.inflight)+c.session.out.InFlight() < k.window {
+		h := k.held[0]
+		k.held[0] = heldMessage{}
+		if k.held = k.held[1:]; len(k.held) == 0 {
+			k.held = nil
+		}
+		it := &h.it
+		m := packet{topic: it.topic, qos: 1, dup: h.dup, payload: it.payload, properties: it.properties}
+		if !it.ownLimit {
+			m.expiresMS = it.expiresMS
+		}
+		if !c.fits(&m) {
+			l.drop(DropTooLarge, h.s.key, it.topic, 1, len(it.payload))
+			l.carriedDone(k, h.carriedMessage)
+			continue
+		}
+		id := c.carriedID()
+		k.inflight[id] = h.carriedMessage
+		l.stats.delivered.add(1)
+		c.end(l.appendTo(c.begin(), c, &m, id))
+	}
 }
 
 // carriedID gives a packet identifier that is in flight neither for a carried
@@ -357,15 +403,24 @@ func (c *client) carriedID() uint16 {
 
 // acknowledgeCarried takes a PUBACK for a message of a carried session.
 func (l *loop) acknowledgeCarried(c *client, id uint16) {
-	if c.carrying == nil {
+	k := c.carrying
+	if k == nil {
 		return
 	}
-	m, known := c.carrying.inflight[id]
+	m, known := k.inflight[id]
 	if !known {
 		return
 	}
-	k := c.carrying
 	delete(k.inflight, id)
+	l.carriedDone(k, m)
+	if c.carrying == k {
+		l.sendHeld(c)
+	}
+}
+
+// carriedDone tells a carried session that a message of it is completed, and those
+// that waited for room that there is some.
+func (l *loop) carriedDone(k *carrying, m carriedMessage) {
 	var wake []*Session
 	if k.bytes.Add(-m.bytes) < carriedBytes {
 		k.mu.Lock()

@@ -48,7 +48,7 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 		Version: p.Version, KeepAlive: p.KeepAlive, CleanStart: p.CleanStart,
 		Remote: c.conn.RemoteAddr(), Kind: c.conn.Kind(), Frame: bytes.Clone(f.Raw),
 	}
-	if t := c.conn.TLSState(); t != nil && len(t.VerifiedChains) > 0 {
+	if t := c.conn.TLSState(); t != nil {
 		r.Certificates = t.PeerCertificates
 	}
 	if _, extended := p.Properties.String(mqtt.PropAuthenticationMethod); extended {
@@ -428,7 +428,7 @@ func (l *loop) discard(s *Session, all bool) {
 	s.in.Reset()
 	s.done, s.sent, s.committed, s.loaded = s.seq, s.seq, s.seq, s.seq
 	s.meterQueue(-s.stored, -s.storedBytes)
-	s.stored, s.storedBytes, s.suspects = 0, 0, 0
+	s.stored, s.storedBytes, s.suspect = 0, 0, 0
 	s.more, s.reading = false, false
 	if !all {
 		return

@@ -289,10 +289,7 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 		}
 		return
 	}
-	if s.suspects > 0 && !again {
-		s.suspects--
-		again = true
-	}
+	again = again || it.seq <= s.suspect
 	s.sent = max(s.sent, it.seq)
 	id := s.out.Send(it.seq, it.qos)
 	if s.share != nil && !durable {

@@ -69,7 +69,7 @@ func TestDrainFinishesWhatWasBegun(t *testing.T) {
 	s.stop()
 	s.start()
 	away = s.connect(&mqtt.Connect{ClientID: []byte("away")})
-	away.expect(`PUBLISH t "before" qos1 id=2 dup`)
+	away.expect(`PUBLISH t "before" qos1 id=2`)
 	if err := away.ping(); err != nil { // and nothing else
 		t.Fatal(err)
 	}

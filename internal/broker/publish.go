@@ -68,6 +68,12 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.acknowledge(c, p, mqtt.NotAuthorized)
 		return nil
 	}
+	rewritten := false
+	if query != nil && c.lastDecision == Route {
+		if rights, ok := c.rights.(Rewriter); ok {
+			rewritten = rights.Rewrites(r.Topic, string(query))
+		}
+	}
 	if p.QoS == 2 {
 		if !c.session.in.Publish(p.PacketID) {
 			l.acknowledge(c, p, mqtt.Success) // a repetition [MQTT-4.3.3-2]
@@ -97,7 +103,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		pub.frame = f.Raw // a length in its shortest form, which some devices do not send, suits every receiver
 	}
 
-	if c.lastDecision == System || p.QoS == 2 && c.session.durable.Load() {
+	if c.lastDecision == System || rewritten || p.QoS == 2 && c.session.durable.Load() {
 		pub.x = l.newExchange(c)
 	}
 	from := 0
@@ -112,11 +118,13 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	if pub.retain {
 		l.retain(pub)
 	}
-	l.route(pub, r)
-	if pub.tie != nil {
-		l.pending().batch.Tie(pub.tie, from)
+	if !rewritten {
+		l.route(pub, r)
+		if pub.tie != nil {
+			l.pending().batch.Tie(pub.tie, from)
+		}
 	}
-	if c.lastDecision == System {
+	if c.lastDecision == System || rewritten {
 		x := pub.x
 		x.Key, x.Principal, x.ClientID = c.session.key, c.principal, c.clientID
 		x.Topic, x.Query, x.Payload = r.Topic, string(query), p.Payload

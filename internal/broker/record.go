@@ -15,7 +15,8 @@ import (
 //	dueMS varint | will flags byte (1, 2 QoS, 4 retain, 8 may expire) |
 //	expires uvarint | topic | payload | properties
 //
-// where a text is its length as uvarint and its bytes. Version 1 ends before
+// where a text is its length as uvarint and its bytes. offlineMS is 0 while the
+// client is connected, and then sent may be too small. Version 1 ends before
 // dueMS.
 const (
 	recordVersion     = 1
@@ -41,7 +42,11 @@ func (s *Session) appendRecord(dst []byte) []byte {
 	dst = appendText(dst, s.owner)
 	dst = binary.AppendUvarint(dst, s.sent)
 	dst = binary.AppendUvarint(dst, s.seq)
-	dst = binary.AppendVarint(dst, s.offlineMS)
+	offline := s.offlineMS
+	if s.suspect > s.sent {
+		offline = 0 // what was sent is still not known
+	}
+	dst = binary.AppendVarint(dst, offline)
 	dst = binary.AppendUvarint(dst, uint64(s.expirySeconds))
 	dst = binary.AppendUvarint(dst, uint64(len(s.subs.list)))
 	for _, sub := range s.subs.list {
@@ -55,9 +60,10 @@ func (s *Session) appendRecord(dst []byte) []byte {
 	return dst
 }
 
-// appendRecord appends the record of a session that has ended.
+// appendRecord appends the record of a session that has ended. What it was sent is
+// known, so its seq is the newest message that may have been sent.
 func (v *salvage) appendRecord(dst []byte) []byte {
-	s := &Session{key: v.key, sent: v.sent, seq: v.sent}
+	s := &Session{key: v.key, sent: v.sent, seq: max(v.sent, v.suspect)}
 	s.durable.Store(true)
 	dst = s.appendRecord(dst)
 	dst[1] |= recordEnded

@@ -14,12 +14,12 @@ import (
 // session's record stays, marked as ended, so that a server which stops in between
 // goes on with it.
 type salvage struct {
-	loop     *loop
-	id       queue.SessionID
-	key      string
-	sent     uint64 // newest message ever sent to the client
-	suspects int    // how many more may have been sent before the server stopped
-	expiry   time.Duration
+	loop    *loop
+	id      queue.SessionID
+	key     string
+	sent    uint64 // newest message ever sent to the client
+	suspect uint64 // newest that may have been sent before the server was killed
+	expiry  time.Duration
 
 	stored int // messages that are left
 	after  queue.Seq
@@ -36,7 +36,7 @@ const (
 
 // salvageOf takes over what a persistent session has on disk.
 func (l *loop) salvageOf(s *Session) *salvage {
-	return &salvage{loop: l, id: s.id, key: s.key, sent: s.sent, suspects: s.suspects, stored: s.stored, expiry: s.profile.MessageExpiry}
+	return &salvage{loop: l, id: s.id, key: s.key, sent: s.sent, suspect: s.suspect, stored: s.stored, expiry: s.profile.MessageExpiry}
 }
 
 // begin reads once everything that was submitted is on disk.
@@ -93,11 +93,7 @@ func (v *salvage) Run(*transport.Loop) {
 // delivery has begun is lost rather than delivered twice [MQTT-4.8.2-5].
 func (v *salvage) item(q *queue.Item) *item {
 	seq, m := uint64(q.Seq), &q.Message
-	begun := seq <= v.sent || q.State == queue.Released
-	if !begun && v.suspects > 0 {
-		v.suspects--
-		begun = true
-	}
+	begun := seq <= v.sent || seq <= v.suspect || q.State == queue.Released
 	switch {
 	case m.Share == "" || begun && m.QoS == 2:
 		return nil

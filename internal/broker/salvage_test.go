@@ -11,7 +11,7 @@ import (
 // TestSalvageGoesOn: a server that was killed after a session had ended, and before
 // others had got its messages, goes on with that.
 func TestSalvageGoesOn(t *testing.T) {
-	s := mustStart(t, settings{application: func(p *Profile) { p.Window = 1 }})
+	s := mustStart(t, settings{})
 	b := s.connect(&mqtt.Connect{ClientID: []byte("b")})
 	b.subscribe("$share/g/t", 2)
 	s.stop()
@@ -22,7 +22,7 @@ func TestSalvageGoesOn(t *testing.T) {
 		t.Fatal(err)
 	}
 	batch := log.GetBatch()
-	batch.PutSession(left, (&salvage{key: "a:a", sent: 2}).appendRecord(nil))
+	batch.PutSession(left, (&salvage{key: "a:a", sent: 2, suspect: 3}).appendRecord(nil))
 	now := time.Now().UnixMilli()
 	for i, m := range []queue.Message{
 		{Topic: "t", Payload: []byte("sent at QoS 1"), QoS: 1, Share: "$share/g/t"},

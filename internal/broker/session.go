@@ -37,7 +37,7 @@ type Session struct {
 	loaded    uint64 // newest message that is or was in waiting
 	sent      uint64 // newest message ever sent to the client
 	done      uint64 // every message up to this one is completed
-	suspects  int    // how many more messages may have been sent before the server stopped
+	suspect   uint64 // messages up to this one may have been sent before the server was killed
 
 	waiting      []item // in order, to be sent; head is the next
 	head         int

@@ -50,7 +50,7 @@ func (l *loop) deliverShared(p *publication, g *topics.Group[*Session]) {
 		return
 	}
 	s := chosen.Subscriber
-	if p.qos > 0 {
+	if p.qos > 0 && l.b.options.Sharing.Strategy == LeastInFlight {
 		s.load.Add(1) // its loop will know better
 	}
 	t := target{s: s, options: chosen.Options, id: chosen.ID, group: g}

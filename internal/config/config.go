@@ -54,6 +54,7 @@ type Config struct {
 	Observe Observe `toml:"observe" envPrefix:"OBSERVE_"`
 	Auth    Auth    `toml:"auth" envPrefix:"AUTH_"`
 	Shared  Shared  `toml:"shared" envPrefix:"SHARED_"`
+	Files   Files   `toml:"files" envPrefix:"FILES_"`
 }
 
 // TLS configures encrypted connections.
@@ -66,6 +67,9 @@ type TLS struct {
 	Hosts []string `toml:"hosts" env:"HOSTS"`
 	// MinVersion is the oldest version accepted: "1.0", "1.1", "1.2" or "1.3".
 	MinVersion string `toml:"min_version" env:"MIN_VERSION"`
+	// ClientCertificates asks TLS clients for a certificate, by which devices may log
+	// in. A client without one is welcome all the same.
+	ClientCertificates bool `toml:"client_certificates" env:"CLIENT_CERTIFICATES"`
 }
 
 // Log configures the log on standard error.
@@ -213,12 +217,12 @@ func Default() Config {
 	}
 }
 
-// Validate reports everything that cannot work, by key.
+// Validate reports everything that cannot work, by key, as an *InvalidError.
 func (c *Config) Validate() error {
-	var bad []string
+	var bad []Problem
 	check := func(ok bool, key, want string) {
 		if !ok {
-			bad = append(bad, key+": "+want)
+			bad = append(bad, Problem{Key: key, Message: want})
 		}
 	}
 	check(c.Data != "", "data", "must name a directory")
@@ -272,8 +276,9 @@ func (c *Config) Validate() error {
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
 	c.Observe.validate(check)
 	c.Shared.validate(check)
+	c.Files.validate(check)
 	if len(bad) > 0 {
-		return fmt.Errorf("the configuration is wrong:\n  %s", strings.Join(bad, "\n  "))
+		return &InvalidError{bad}
 	}
 	return nil
 }

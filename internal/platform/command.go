@@ -243,6 +243,11 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 		return nil, err
 	}
 	compact := v.AppendJSON(nil)
+	topic, payload, err := p.outgoing(pr, pk, dn, c.topic, alink.AppendCommand(nil, c.method, id, compact, c.version))
+	if err != nil {
+		return nil, err
+	}
+	c.topic = topic
 	w := &call{kind: c.kind(), service: c.service, input: compact, reply: make(chan CallResult, 1)}
 	at := callKey(key, id)
 	p.calls.mu.Lock()
@@ -276,7 +281,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 
 	result := &CallResult{ID: id, Topic: c.topic}
 	sent := make(chan error, 1)
-	p.broker.Publish(broker.Message{Topic: c.topic, Payload: alink.AppendCommand(nil, c.method, id, compact, c.version), Publisher: "platform"},
+	p.broker.Publish(broker.Message{Topic: c.topic, Payload: payload, Publisher: "platform"},
 		func(err error) { sent <- err })
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()

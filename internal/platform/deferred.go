@@ -46,7 +46,13 @@ func (p *Platform) later(jobs chan func(), w *worker, d *device, t alink.Topic, 
 			p.remark(d, t, a.code, a.message)
 		}
 		if ack && err == nil {
-			x.Reply([]byte(t.ReplyTopic()), alink.AppendReply(nil, a.code, a.data, id, a.message, t.Method(), ""))
+			topic, out := []byte(t.ReplyTopic()), alink.AppendReply(nil, a.code, a.data, id, a.message, t.Method(), "")
+			if d.raw && later(p.scripts.of(d), func() { p.reply(d, x, topic, out); x.Done(nil) }) {
+				return
+			}
+			if !d.raw {
+				x.Reply(topic, out)
+			}
 		}
 		x.Done(err)
 	})

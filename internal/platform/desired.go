@@ -218,6 +218,16 @@ func desiredChanges(m *tsl.Model, v devjson.Value, versions map[string]int64) (c
 // pushSet tells a device to set properties and does not wait for its reply.
 func (p *Platform) pushSet(pk, dn string, params []byte) {
 	id := p.calls.id()
+	pr, err := p.productOf(p.ctx, pk)
+	if err != nil {
+		p.storeFailed(err)
+		return
+	}
+	topic, payload, err := p.outgoing(pr, pk, dn, alink.PropertySetTopic(pk, dn), alink.AppendCommand(nil, "thing.service.property.set", id, params, ""))
+	if err != nil {
+		p.logger.Warn("a device could not be told of its desired values", "productKey", pk, "deviceName", dn, "error", err)
+		return
+	}
 	w := &call{kind: commandSet, input: params, reply: make(chan CallResult, 1)}
 	at := callKey(DeviceKey(pk, dn), id)
 	p.calls.mu.Lock()
@@ -232,7 +242,7 @@ func (p *Platform) pushSet(pk, dn string, params []byte) {
 	})
 	w.sent.Store(time.Now().UnixNano())
 	p.figures.sent[commandSet].Add(0, 1)
-	p.notice(alink.PropertySetTopic(pk, dn), alink.AppendCommand(nil, "thing.service.property.set", id, params, ""))
+	p.notice(topic, payload)
 }
 
 // greetDesired sends a device that has just connected the desired values that

@@ -29,10 +29,13 @@ type device struct {
 	key     string
 	product *product
 	entry   *deviceEntry
-	ext     int // bitmap of the client id's ext parameter
+	ext     int  // bitmap of the client id's ext parameter
+	raw     bool // this message came as bytes, and so goes the answer
 	since   time.Time
 	gateway *device     // it is logged in through, nil for a connection of its own
 	subs    *subDevices // of a gateway, else nil
+	// certified: it logged in with a certificate and is told who it is
+	certified bool
 	// prefixes of the topics it may use
 	sys, custom string
 }
@@ -90,6 +93,9 @@ func (p *Platform) changed(pk, dn string) {
 func (p *Platform) Connected(c broker.Connection) {
 	if d, ok := c.Principal.(*device); ok {
 		p.gatewayConnected(d, c.Remote.String())
+		if d.certified {
+			p.tellIdentity(d)
+		}
 		p.presentMu.Lock()
 		p.present[d.key] = d.ext
 		p.presentMu.Unlock()
@@ -97,6 +103,7 @@ func (p *Platform) Connected(c broker.Connection) {
 			p.broker.Disconnect(d.key)
 		}
 		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
+		p.files.came(c)
 		p.greetings.add(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
@@ -123,6 +130,7 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 		p.presentMu.Lock()
 		delete(p.present, d.key)
 		p.presentMu.Unlock()
+		p.files.went(c)
 		p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
 		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
 		return

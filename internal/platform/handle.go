@@ -41,6 +41,9 @@ func (p *Platform) Handle(x *broker.Exchange) {
 			return
 		}
 	}
+	if p.throughScript(owner, t, x) {
+		return
+	}
 	w := workers.Get().(*worker)
 	w.p, w.d = p, owner
 	if done := p.serve(w, owner, t, x); done {
@@ -82,6 +85,12 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.tags(w, d, t, x)
 	case alink.DeviceInfoGet:
 		return p.tagsGet(w, d, t, x)
+	case alink.ConfigGet:
+		return p.remoteConfig(w, d, t, x)
+	case alink.OTAInform, alink.OTAProgress, alink.OTARequest, alink.OTAFirmwareGet:
+		return p.upgrade(w, d, t, x)
+	case alink.FileDownload:
+		return p.download(w, d, t, x)
 	case alink.ShadowUpdate:
 		return p.shadow(w, d, t, x)
 	case alink.DiagPost:
@@ -130,7 +139,7 @@ func (w *worker) answer(t alink.Topic, x *broker.Exchange, code alink.Code, data
 	}
 	w.topic = t.AppendReplyTopic(w.topic[:0])
 	w.out = alink.AppendReply(w.out[:0], code, data, w.request.ID, message, t.Method(), "")
-	x.Reply(w.topic, w.out)
+	w.p.reply(w.d, x, w.topic, w.out)
 }
 
 // stored is told by the store that an exchange's points are safe.

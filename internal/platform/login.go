@@ -23,10 +23,12 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 	switch {
 	case strings.Contains(r.Username, "&"):
 		p.loginDevice(r, answer)
+	case (!r.HasUsername || r.Username == "") && len(r.Certificates) > 0:
+		p.loginCertificate(r, answer)
 	case !r.HasUsername || r.Username == "":
 		if strings.Contains(r.ClientID, "|") {
 			answer(nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: clip(r.ClientID),
-				Cause: "the CONNECT has a device's client id but no user name; expected {deviceName}&{productKey}. Login with a client certificate (X.509) is not offered"})
+				Cause: "the CONNECT has a device's client id but no user name; expected {deviceName}&{productKey}. A device with a client certificate (X.509) connects over TLS and needs the setting tls.client_certificates"})
 			return
 		}
 		answer(nil, &broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(r.ClientID),

@@ -29,6 +29,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock: time.Now if nil.
 	Now func() time.Time
+	// Files is where firmware is and how its addresses are signed.
+	Files FileOptions
 	Settings
 }
 
@@ -80,6 +82,7 @@ type Platform struct {
 
 	subs subSessions
 
+	noise    noise
 	calls    calls
 	figures  figures
 	refusals refusals
@@ -88,6 +91,9 @@ type Platform struct {
 	remarks  remarks
 
 	greetings greetings
+	files     files
+	upgrades  upgrades
+	scripts   scriptQueues
 }
 
 // lookups is how many logins may wait for a record that is not in memory, and
@@ -122,12 +128,19 @@ func New(o Options) *Platform {
 	p.calls.init(o.Now())
 	p.figures.init()
 	p.users.init()
-	p.greetings.init(p.greetDesired, p.greetShadow)
+	p.files.options = o.Files
+	p.upgrades.init()
+	p.scripts.init()
+	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
 	p.wg.Go(func() { p.work(p.records) })
 	p.wg.Go(p.greet)
+	p.wg.Go(p.schedule)
+	for _, q := range p.scripts {
+		p.wg.Go(func() { p.work(q) })
+	}
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
 	}
@@ -181,6 +194,13 @@ func (p *Platform) Profile(device bool) *broker.Profile {
 func (p *Platform) Close() {
 	p.stop()
 	p.wg.Wait()
+	p.productMu.Lock()
+	for _, pr := range p.products {
+		if s := pr.script.Swap(nil); s != nil {
+			s.Close()
+		}
+	}
+	p.productMu.Unlock()
 	p.devices.StopAllGoroutines()
 }
 

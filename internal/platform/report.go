@@ -28,8 +28,8 @@ type report struct {
 	events int
 }
 
-func (w *worker) report(e *deviceEntry, x *broker.Exchange) report {
-	return report{w: w, device: e.id, model: e.product.model.Load(), mode: tsl.Mode(e.product.mode.Load()), now: x.Time.UnixMilli()}
+func (w *worker) report(e *deviceEntry, now int64) report {
+	return report{w: w, device: e.id, model: e.product.model.Load(), mode: tsl.Mode(e.product.mode.Load()), now: now}
 }
 
 // property adds one value, {"value":…,"time":…} or bare, if it fits the model.
@@ -87,15 +87,8 @@ func (p *Platform) reports(w *worker, d *device, t alink.Topic, x *broker.Exchan
 		return true
 	}
 	w.points, w.data, w.values = w.points[:0], w.data[:0], w.values[:0]
-	var problem *tsl.Problem
-	switch t.Kind {
-	case alink.PropertyBatchPost:
-		problem = p.batch(w, d, x)
-	case alink.PropertyPackPost:
-		problem = p.pack(w, d, x)
-	default:
-		problem = p.historical(w, d, x)
-	}
+	events, problem := p.gather(w, d, t.Kind, x.Time.UnixMilli())
+	p.figures.events.Add(x.Shard(), uint64(events))
 	if problem != nil {
 		p.remark(d, t, alink.Code(problem.Code), problem.Error())
 		w.answer(t, x, alink.Code(problem.Code), nil, problem.Message)
@@ -112,6 +105,18 @@ func (p *Platform) reports(w *worker, d *device, t alink.Topic, x *broker.Exchan
 	}
 	p.keep(x, w.points)
 	return false
+}
+
+// gather reads the values of the request in w into its points, and returns how many
+// events there were. now is the time of arrival in UTC milliseconds.
+func (p *Platform) gather(w *worker, d *device, kind alink.TopicKind, now int64) (events int, problem *tsl.Problem) {
+	switch kind {
+	case alink.PropertyBatchPost:
+		return p.batch(w, d, now)
+	case alink.PropertyPackPost:
+		return p.pack(w, d, now)
+	}
+	return p.historical(w, d, now)
 }
 
 func wrong(code alink.Code, message, detail string) *tsl.Problem {
@@ -131,25 +136,25 @@ func object(v devjson.Value, name string) *tsl.Problem {
 
 // batch takes several values of a device's own properties and events. What does
 // not fit is named in the reply, the rest is kept, as of a property post.
-func (p *Platform) batch(w *worker, d *device, x *broker.Exchange) *tsl.Problem {
-	r := w.report(d.entry, x)
+func (p *Platform) batch(w *worker, d *device, now int64) (int, *tsl.Problem) {
+	r := w.report(d.entry, now)
 	properties, events := w.request.Params.Get("properties"), w.request.Params.Get("events")
 	if problem := object(properties, "properties"); problem != nil {
-		return problem
+		return 0, problem
 	}
 	if problem := object(events, "events"); problem != nil {
-		return problem
+		return 0, problem
 	}
 	values, occurrences := 0, 0
 	each(properties, func(string, devjson.Value) bool { values++; return values <= maxHistoryPoints })
 	each(events, func(string, devjson.Value) bool { occurrences++; return occurrences <= maxReportEvents })
 	switch {
 	case values+occurrences == 0:
-		return wrong(alink.CodeParameter, "params is empty", "neither properties nor events have a value")
+		return 0, wrong(alink.CodeParameter, "params is empty", "neither properties nor events have a value")
 	case properties.Len() > maxReportProperties, values > maxHistoryPoints:
-		return wrong(alink.CodeTooManyProperties, "", "more than "+strconv.Itoa(maxReportProperties)+" properties")
+		return 0, wrong(alink.CodeTooManyProperties, "", "more than "+strconv.Itoa(maxReportProperties)+" properties")
 	case occurrences > maxReportEvents:
-		return wrong(alink.CodeTooManyEvents, "", "more than "+strconv.Itoa(maxReportEvents)+" events")
+		return 0, wrong(alink.CodeTooManyEvents, "", "more than "+strconv.Itoa(maxReportEvents)+" events")
 	}
 	last := "" // an identifier is named once, however many of its values are no good
 	note := func(id string, problem *tsl.Problem) {
@@ -161,42 +166,40 @@ func (p *Platform) batch(w *worker, d *device, x *broker.Exchange) *tsl.Problem 
 	each(properties, func(id string, v devjson.Value) bool { note(id, r.property(id, v)); return true })
 	last = ""
 	each(events, func(id string, v devjson.Value) bool { note(id, r.event(id, v)); return true })
-	p.figures.events.Add(x.Shard(), uint64(r.events))
-	return nil
+	return r.events, nil
 }
 
 // pack takes the values of a gateway and its sub-devices, all or none.
-func (p *Platform) pack(w *worker, d *device, x *broker.Exchange) *tsl.Problem {
+func (p *Platform) pack(w *worker, d *device, now int64) (int, *tsl.Problem) {
 	params := w.request.Params
 	if params.Kind() != devjson.Object {
-		return wrong(alink.CodeParameter, "", "params should be an object")
+		return 0, wrong(alink.CodeParameter, "", "params should be an object")
 	}
 	subs := params.Get("subDevices")
 	if subs.Exists() && subs.Kind() != devjson.Array {
-		return wrong(alink.CodeParameter, "params format error", "subDevices should be an array")
+		return 0, wrong(alink.CodeParameter, "params format error", "subDevices should be an array")
 	}
 	if subs.Len() > maxReportDevices {
-		return wrong(alink.CodeTooManySubDevices, "", "more than "+strconv.Itoa(maxReportDevices)+" sub-devices")
+		return 0, wrong(alink.CodeTooManySubDevices, "", "more than "+strconv.Itoa(maxReportDevices)+" sub-devices")
 	}
 	properties, events := 0, 0
-	if problem := p.packed(w, w.report(d.entry, x), params, &properties, &events); problem != nil {
-		return problem
+	if problem := p.packed(w, w.report(d.entry, now), params, &properties, &events); problem != nil {
+		return 0, problem
 	}
 	for i := range subs.Len() {
 		sub := subs.Index(i)
 		e, problem := p.member(d, sub.Get("identity"))
 		if problem == nil {
-			problem = p.packed(w, w.report(e, x), sub, &properties, &events)
+			problem = p.packed(w, w.report(e, now), sub, &properties, &events)
 		}
 		if problem != nil {
-			return problem
+			return 0, problem
 		}
 	}
 	if properties+events == 0 {
-		return wrong(alink.CodeParameter, "params is empty", "there is no value in the message")
+		return 0, wrong(alink.CodeParameter, "params is empty", "there is no value in the message")
 	}
-	p.figures.events.Add(x.Shard(), uint64(events))
-	return nil
+	return events, nil
 }
 
 // packed takes one device's part of a pack.
@@ -230,22 +233,22 @@ func (p *Platform) packed(w *worker, r report, part devjson.Value, properties, e
 }
 
 // historical takes values that were measured earlier, all or none.
-func (p *Platform) historical(w *worker, d *device, x *broker.Exchange) *tsl.Problem {
+func (p *Platform) historical(w *worker, d *device, now int64) (int, *tsl.Problem) {
 	params := w.request.Params
 	if params.Kind() != devjson.Array || params.Len() == 0 {
-		return wrong(alink.CodeParameter, "", "params should be an array of devices with their values")
+		return 0, wrong(alink.CodeParameter, "", "params should be an array of devices with their values")
 	}
 	if params.Len() > maxReportDevices {
-		return wrong(alink.CodeTooManySubDevices, "", "more than "+strconv.Itoa(maxReportDevices)+" devices")
+		return 0, wrong(alink.CodeTooManySubDevices, "", "more than "+strconv.Itoa(maxReportDevices)+" devices")
 	}
-	values := 0
+	values, occurrences := 0, 0
 	for i := range params.Len() {
 		part := params.Index(i)
 		e, problem := p.member(d, part.Get("identity"))
 		if problem != nil {
-			return problem
+			return 0, problem
 		}
-		r := w.report(e, x)
+		r := w.report(e, now)
 		take := func(list devjson.Value, add func(string, devjson.Value) *tsl.Problem) {
 			if list.Exists() && list.Kind() != devjson.Array && problem == nil {
 				problem = wrong(alink.CodeParameter, "params format error", "properties and events should be arrays")
@@ -265,14 +268,14 @@ func (p *Platform) historical(w *worker, d *device, x *broker.Exchange) *tsl.Pro
 		take(part.Get("properties"), r.property)
 		take(part.Get("events"), r.event)
 		if problem != nil {
-			return problem
+			return 0, problem
 		}
-		p.figures.events.Add(x.Shard(), uint64(r.events))
+		occurrences += r.events
 	}
 	if values == 0 {
-		return wrong(alink.CodeParameter, "params is empty", "there is no value in the message")
+		return 0, wrong(alink.CodeParameter, "params is empty", "there is no value in the message")
 	}
-	return nil
+	return occurrences, nil
 }
 
 // member finds the device that a part of a message is about: the sender itself, or

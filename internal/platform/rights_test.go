@@ -178,3 +178,31 @@ func TestPasswords(t *testing.T) {
 		}
 	}
 }
+
+// A gateway may use the topics of its own, of the sub-devices that are logged in
+// through it, and no others.
+func FuzzGatewayRights(f *testing.F) {
+	gateway := newDevice(&deviceEntry{}, "pkG", "gate", 0, time.Time{})
+	gateway.subs = &subDevices{online: map[deviceID]*device{}}
+	sub := newDevice(&deviceEntry{}, "pkS", "sub1", 0, time.Time{})
+	sub.gateway = gateway
+	gateway.subs.online[deviceID{"pkS", "sub1"}] = sub
+	for _, topic := range []string{"/sys/pkS/sub1/thing/event/property/post", "/pkS/sub1/user/x", "/sys/pkS/sub2/thing/topo/add", "/ext/rrpc/1/sys/pkS/sub1/thing/service/x",
+		"/ext/session/pkG/gate/combine/login", "/sys/pkS/+/thing/#", "/sys/pkS/sub1/#", "/ota/device/inform/pkS/sub1", "/shadow/update/pkS/sub10", "//", "/sys/pkS/sub1"} {
+		f.Add(topic)
+	}
+	f.Fuzz(func(t *testing.T, topic string) {
+		own := strings.Contains(topic, "/pkG/gate")
+		its := strings.Contains(topic, "/pkS/sub1")
+		if d := gateway.Publish(topic); d != broker.Deny && !own && !its {
+			t.Fatalf("may publish to %q", topic)
+		}
+		generic := strings.HasPrefix(topic, "/ext/") || strings.HasPrefix(topic, "/broadcast/pkG/")
+		if gateway.Subscribe(topic) && !own && !its && !generic {
+			t.Fatalf("may subscribe to %q", topic)
+		}
+		if key := gateway.ActsFor(topic); key != "" && (key != sub.key || !its) {
+			t.Fatalf("acts for %q with %q", key, topic)
+		}
+	})
+}

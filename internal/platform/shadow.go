@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 
@@ -178,6 +179,9 @@ func isNull(v devjson.Value) bool {
 // nextVersion is the version that a request makes, given the one that is there.
 func nextVersion(v devjson.Value, have int64) (next int64, reset bool, err error) {
 	if !v.Exists() {
+		if have == math.MaxInt64 {
+			return 0, false, errShadowConflict
+		}
 		return have + 1, false, nil
 	}
 	n, ok := v.Int64()

@@ -65,7 +65,7 @@ type gate struct {
 	s  *server.Server
 	d  *demo.Device
 	dn string
-	id int
+	v  mqtt.Version
 	// messages that came while another was awaited
 	early []message
 }
@@ -85,7 +85,7 @@ func loginGateway(t testing.TB, s *server.Server, dn string, extra ...alink.Para
 	if rc := connect(t, d, l, 60); rc != 0 {
 		t.Fatalf("return code %d: %+v", rc, s.Platform.Refusals())
 	}
-	return &gate{t: t, s: s, d: d, dn: dn}
+	return &gate{t: t, s: s, d: d, dn: dn, v: mqtt.V311}
 }
 
 func (g *gate) own(tail string) string { return "/sys/" + gatewayKey + "/" + g.dn + "/" + tail }
@@ -96,7 +96,8 @@ func (g *gate) ext(action string) string {
 
 func (g *gate) publish(topic, payload string) {
 	g.t.Helper()
-	if err := g.d.Send(demo.Publish(topic, payload)); err != nil {
+	p := mqtt.Publish{Topic: []byte(topic), Payload: []byte(payload)}
+	if err := g.d.Send(p.Append(nil, g.v)); err != nil {
 		g.t.Fatal(err)
 	}
 }
@@ -116,7 +117,7 @@ func (g *gate) read(wait time.Duration) (message, error) {
 			continue
 		}
 		var p mqtt.Publish
-		if err := p.Decode(f, mqtt.V311, mqtt.Tolerance(0)); err != nil {
+		if err := p.Decode(f, g.v, mqtt.Tolerance(0)); err != nil {
 			return message{}, err
 		}
 		return message{string(p.Topic), string(p.Payload), p.QoS, p.PacketID, p.Dup}, nil
@@ -343,10 +344,11 @@ func TestSubDeviceMessages(t *testing.T) {
 func (g *gate) subscribe(filter string, qos byte) (code byte) {
 	g.t.Helper()
 	p := mqtt.Subscribe{PacketID: 9, Filters: []mqtt.Subscription{{Filter: []byte(filter), QoS: qos}}}
-	if err := g.d.Send(p.Append(nil, mqtt.V311)); err != nil {
+	if err := g.d.Send(p.Append(nil, g.v)); err != nil {
 		g.t.Fatal(err)
 	}
-	return g.frame(0x90)[4]
+	f := g.frame(0x90)
+	return f[len(f)-1]
 }
 
 // frame returns the next frame that begins with a byte; messages before it are
@@ -366,7 +368,7 @@ func (g *gate) frame(first byte) []byte {
 			g.t.Fatal(err)
 		}
 		var p mqtt.Publish
-		if f.Type == mqtt.PUBLISH && p.Decode(f, mqtt.V311, mqtt.Tolerance(0)) == nil {
+		if f.Type == mqtt.PUBLISH && p.Decode(f, g.v, mqtt.Tolerance(0)) == nil {
 			g.early = append(g.early, message{string(p.Topic), string(p.Payload), p.QoS, p.PacketID, p.Dup})
 		}
 	}
@@ -602,7 +604,7 @@ func TestSubDeviceRegistration(t *testing.T) {
 	if err := s.Platform.PutUser(ctx, "test", "app", "long enough", []platform.Right{{Filter: "#", Subscribe: true}}); err != nil {
 		t.Fatal(err)
 	}
-	spy := &gate{t: t, s: s, d: dial(t, s)}
+	spy := &gate{t: t, s: s, d: dial(t, s), v: mqtt.V311}
 	if rc := connect(t, spy.d, alink.Login{ClientID: "spy", Username: "app", Password: "long enough"}, 60); rc != 0 {
 		t.Fatalf("return code %d", rc)
 	}
@@ -797,4 +799,59 @@ func TestGatewayHostileInput(t *testing.T) {
 	}
 	// The sub-device that was there all the time still works.
 	g.code(subTopic("sub001", "thing/event/property/post"), `{"id":"9","params":{"Temp":9}}`, 200)
+}
+
+// A 5.0 gateway's Receive Maximum holds for its own messages and those of its
+// sub-devices together.
+func TestSubDeviceReceiveMaximum(t *testing.T) {
+	s := gatewayHome(t, 2, nil)
+	const most = 4
+	d := dial(t, s)
+	l := alink.Triple{ProductKey: gatewayKey, DeviceName: "gateway1", DeviceSecret: gatewayTriple.DeviceSecret}.Login(alink.LoginOptions{Method: alink.HMACSHA256})
+	c := mqtt.Connect{Version: mqtt.V5, CleanStart: true, KeepAlive: 60, ClientID: []byte(l.ClientID), HasUsername: true, Username: []byte(l.Username),
+		HasPassword: true, Password: []byte(l.Password), Properties: mqtt.AppendUint16Property(nil, mqtt.PropReceiveMaximum, most)}
+	if err := d.Send(c.Append(nil)); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := d.Receive(5 * time.Second); err != nil || got[0] != 0x20 || got[3] != 0 {
+		t.Fatalf("CONNACK is % X, %v", got, err)
+	}
+	g := &gate{t: t, s: s, d: d, dn: "gateway1", v: mqtt.V5}
+	g.loginSub("sub001")
+	g.loginSub("sub002")
+	topics := []string{"/" + subKey + "/sub001/user/x", "/" + subKey + "/sub002/user/x", "/" + gatewayKey + "/gateway1/user/x"}
+	const each = 20
+	for _, topic := range topics {
+		if rc := g.subscribe(topic, 1); rc != 1 {
+			t.Fatalf("SUBACK %#x", rc)
+		}
+	}
+	for i := range each {
+		for _, topic := range topics {
+			send(t, s, topic, fmt.Sprint(i), 1)
+		}
+	}
+	next := map[string]int{}
+	ids := map[uint16]bool{}
+	for total := 0; total < each*len(topics); {
+		g.quiet("") // whatever may be sent without an acknowledgement is here
+		if len(g.early) > most {
+			t.Fatalf("%d messages are in flight, %d are allowed", len(g.early), most)
+		}
+		if len(g.early) == 0 {
+			t.Fatalf("nothing comes after %d messages", total)
+		}
+		batch := g.early
+		g.early = nil
+		clear(ids)
+		for _, m := range batch {
+			if m.qos != 1 || ids[m.id] || m.payload != fmt.Sprint(next[m.topic]) {
+				t.Fatalf("got %+v, want %d", m, next[m.topic])
+			}
+			ids[m.id] = true
+			next[m.topic]++
+			total++
+			g.puback(m.id)
+		}
+	}
 }

@@ -90,9 +90,12 @@ func (c *gatewayCall) reply(code alink.Code, data []byte, message string) {
 	if c.ack {
 		c.x.Reply([]byte(c.t.ReplyTopic()), c.payload(code, data, message))
 	}
-	if code != alink.CodeSuccess {
+	if code != alink.CodeSuccess && c.p.noise.allow(c.p.now().Unix()) {
+		if message == "" {
+			message = code.Message()
+		}
 		c.p.logger.Info("a gateway's request was refused", "gateway", c.d.pk+"/"+c.d.dn, "topic", clip(c.t.String()),
-			"code", int(code), "message", clip(message+code.Message()))
+			"code", int(code), "message", clip(message))
 	}
 }
 

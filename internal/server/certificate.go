@@ -41,3 +41,23 @@ func localHosts() []string {
 	}
 	return hosts
 }
+
+// askingConfig is a TLS configuration and the same that asks for client
+// certificates.
+type askingConfig struct{ plain, asking *tls.Config }
+
+// tlsConfig is the configuration for a new handshake. A client certificate is not
+// verified by an authority: the platform knows it itself (login by certificate).
+func (s *Server) tlsConfig() *tls.Config {
+	plain := s.certificate.Config()
+	if !s.asks || plain == nil {
+		return plain
+	}
+	if c := s.asking.Load(); c != nil && c.plain == plain {
+		return c.asking
+	}
+	asking := plain.Clone()
+	asking.ClientAuth = tls.RequestClientCert
+	s.asking.Store(&askingConfig{plain, asking})
+	return asking
+}

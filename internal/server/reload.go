@@ -20,7 +20,9 @@ import (
 func (s *Server) Reload(ctx context.Context, who string) (changes []config.Change, err error) {
 	s.reloading.Lock()
 	defer s.reloading.Unlock()
+	s.options.Notify.Reloading()
 	defer func() {
+		s.options.Notify.Ready(s.status())
 		if err != nil {
 			s.logger.Error("the configuration was not reloaded; the old one stays", "who", who, "error", err)
 		}

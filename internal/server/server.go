@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -36,6 +37,10 @@ type Options struct {
 	Sources config.Sources
 	// Load reads the configuration again; nil if it cannot be reloaded.
 	Load func() (config.Config, config.Sources, error)
+	// Sockets, by name, were opened for the server, for entries systemd:NAME of listen.
+	Sockets map[string][]*os.File
+	// Notify is told how the server is; may be nil.
+	Notify Notifier
 	// Level is the level of Logger, to be changed by a reload; may be nil.
 	Level *slog.LevelVar
 	// Version is shown by the admin API.
@@ -50,6 +55,23 @@ type Disk struct {
 	Messages vfs.FS // see queue.Options.FS
 	Records  string // see store.Options.VFS
 }
+
+// Notifier is a service manager, as far as the server has to do with it.
+type Notifier interface {
+	// Ready: the server serves, or does so with its new configuration.
+	Ready(status string)
+	// Reloading: the configuration is being read again.
+	Reloading()
+	// Stopping: the end has begun and takes at most as long.
+	Stopping(within time.Duration)
+}
+
+// nobody is the Notifier of a server that nobody manages.
+type nobody struct{}
+
+func (nobody) Ready(string)           {}
+func (nobody) Reloading()             {}
+func (nobody) Stopping(time.Duration) {}
 
 // Server is a running linkstead.
 type Server struct {
@@ -67,11 +89,16 @@ type Server struct {
 	transport   *transport.Server
 	trace       *trace.Ring // nil if switched off
 	certificate *transport.Certificate
+	asking      atomic.Pointer[askingConfig] // of certificate, if clients are asked for theirs
+	asks        bool                         // TLS clients for a certificate
 	adminServer *http.Server
+	filesServer *http.Server // nil if files are not served
+	filesAddr   string
 	adminAddr   net.Addr
 	token       string
 	newKey      bool
 	newToken    bool
+	drained     atomic.Bool // the event loops are being stopped
 	stop        sync.Once
 	stopped     chan struct{}
 }
@@ -84,6 +111,9 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	if o.Notify == nil {
+		o.Notify = nobody{}
 	}
 	s = &Server{options: o, config: cfg, sources: o.Sources, logger: o.Logger, stopped: make(chan struct{})}
 	begun := s // what is returned is nil by the time of the cleaning up
@@ -104,6 +134,10 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	s.newKey = created
+	signer, err := filesKey(key)
+	if err != nil {
+		return nil, err
+	}
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: filepath.Join(cfg.Data, "records"), MasterKey: key, Durability: store.Durability(cfg.Durability),
 		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger, VFS: o.Disk.Records,
@@ -120,6 +154,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	s.Platform = platform.New(platform.Options{
 		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg),
+		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL},
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
@@ -139,23 +174,28 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if err != nil {
 		return nil, err
 	}
-	doors, err := listeners(&cfg)
+	doors, err := listeners(&cfg, o.Sockets)
 	if err != nil {
 		return nil, err
 	}
+	s.asks = cfg.TLS.ClientCertificates
 	makeRoom(cfg.Loops)
 	s.transport, err = transport.Listen(transport.Options{
-		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: doors, TLS: s.certificate.Config,
-		WebSocket: true, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
+		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: doors, TLS: s.tlsConfig,
+		WebSocket: true, HTTP: s.Platform, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
 	})
 	if err != nil {
+		return nil, err
+	}
+	if err := s.serveFiles(); err != nil {
 		return nil, err
 	}
 	if err := s.serveAdmin(o); err != nil {
 		return nil, err
 	}
 	go newSettler().run(s.stopped)
+	o.Notify.Ready(s.status())
 	return s, nil
 }
 
@@ -264,6 +304,15 @@ func (s *Server) Addresses() []string {
 		out = append(out, a.String())
 	}
 	return out
+}
+
+// status says in a line what the server does.
+func (s *Server) status() string { return "serving MQTT on " + strings.Join(s.Addresses(), " ") }
+
+// Alive reports whether every event loop answers before ctx ends. When they have
+// been stopped on purpose the server is as alive as it has to be.
+func (s *Server) Alive(ctx context.Context) bool {
+	return s.drained.Load() || len(s.Broker.Health(ctx).Stuck) == 0
 }
 
 // AdminAddress is where the admin API listens.

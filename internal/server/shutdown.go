@@ -17,6 +17,8 @@ const (
 	drainPatience = 2 * time.Second
 	// adminPatience is how long requests to the admin API may take to end.
 	adminPatience = 500 * time.Millisecond
+	// closePatience is what a service manager is asked for besides, to close files.
+	closePatience = 30 * time.Second
 )
 
 // Shutdown stops the server: it is not ready any more and accepts no connections,
@@ -40,8 +42,15 @@ func (s *Server) shutdown(ctx context.Context) error {
 	var cutOff error
 	var errs []error
 	if s.transport != nil {
+		within := s.DrainTimeout()
+		if deadline, ok := ctx.Deadline(); ok {
+			within = time.Until(deadline)
+		}
+		s.options.Notify.Stopping(within + closePatience)
 		s.transport.StopAccepting()
-		cutOff = errors.Join(s.Broker.Drain(ctx), s.transport.Shutdown(ctx))
+		cutOff = s.Broker.Drain(ctx)
+		s.drained.Store(true)
+		cutOff = errors.Join(cutOff, s.transport.Shutdown(ctx))
 	}
 	// Until here /readyz has said that the server is draining.
 	if s.adminServer != nil {

@@ -44,6 +44,9 @@ func (o *Outbound) SetWindow(n int) {
 	o.window = min(max(n, 1), maxIdentifiers-1)
 }
 
+// Window is the most messages that may be in flight.
+func (o *Outbound) Window() int { return o.window }
+
 // InFlight is the number of messages that have been sent and not completed.
 func (o *Outbound) InFlight() int { return o.inflight }
 

@@ -152,6 +152,7 @@ type Store struct {
 	series *seriesCache
 	queue  *queue
 	stats  counters
+	damage damage
 }
 
 const (

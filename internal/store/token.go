@@ -28,7 +28,7 @@ type Token struct {
 func (s *Store) NewToken(ctx context.Context, deviceID int64, holder, clientID string, expires time.Time) (t Token, text Secret, err error) {
 	const op = "make token"
 	key := fmt.Sprint("of device ", deviceID)
-	if clientID == "" {
+	if clientID == "" { // in the form of the cloud's, which end in these digits
 		clientID = randomText(20, alphanumeric) + "010000"
 	}
 	if len(holder) > 256 || len(clientID) > 256 {

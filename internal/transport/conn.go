@@ -50,6 +50,8 @@ const (
 	phaseHandshake              // TLS handshake under way
 	phaseInner                  // waiting for the first decrypted byte
 	phaseUpgrade                // collecting the HTTP request head
+	phaseRequest                // collecting an HTTP request
+	phaseAnswer                 // the request is being answered
 	phaseOpen                   // the handler's
 	phaseLinger                 // over for the handler; output still on its way
 	phaseClosed                 // descriptor closed
@@ -70,6 +72,10 @@ func (p phase) waitsFor() string {
 		return "the first byte inside TLS"
 	case phaseUpgrade:
 		return "the complete HTTP request head of the WebSocket upgrade"
+	case phaseRequest:
+		return "the complete HTTP request"
+	case phaseAnswer:
+		return "its answer to an HTTP request"
 	}
 	return "a complete CONNECT and its acceptance"
 }

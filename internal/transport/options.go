@@ -3,6 +3,7 @@ package transport
 import (
 	"crypto/tls"
 	"log/slog"
+	"net/http"
 	"runtime"
 	"time"
 )
@@ -33,6 +34,10 @@ type Options struct {
 	// WebSocket says whether HTTP requests are answered: an upgrade to
 	// WebSocket on any path.
 	WebSocket bool
+
+	// HTTP answers POST requests, one to a connection, on other goroutines. With nil
+	// they are refused.
+	HTTP http.Handler
 
 	// OpeningTimeout is how long a connection may take from being accepted to
 	// Conn.Established, whatever it does in between. Default: 10 s.

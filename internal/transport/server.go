@@ -26,6 +26,8 @@ type Server struct {
 	refusals [Refusals]atomic.Uint64
 	logLimit logLimit
 
+	requests atomic.Int64 // HTTP requests being answered
+
 	handshakes chan struct{} // one token for each handshake being computed
 
 	closing  atomic.Bool
@@ -33,7 +35,7 @@ type Server struct {
 	emptied  sync.Once
 	stopOnce sync.Once
 	running  sync.WaitGroup // loops
-	helpers  sync.WaitGroup // handshakes; readers and writers of the portable variant
+	helpers  sync.WaitGroup // handshakes; HTTP requests; readers and writers of the portable variant
 }
 
 // Listen opens the listeners and starts the loops. The error says which

@@ -33,6 +33,8 @@ func (l *Loop) content(c *Conn, buf []byte, start, end int) {
 		l.sniff(c, buf, start, end)
 	case phaseUpgrade:
 		l.upgrade(c, buf, start, end)
+	case phaseRequest, phaseAnswer:
+		l.request(c, buf, start, end)
 	case phaseOpen:
 		if c.layer != nil && c.layer.ws != nil {
 			l.deframe(c, buf, start, end)
@@ -70,6 +72,9 @@ func (l *Loop) sniff(c *Conn, buf []byte, start, end int) {
 	case first == firstHTTP && l.server.options.WebSocket:
 		c.phase = phaseUpgrade
 		l.upgrade(c, buf, start, end)
+	case l.server.options.HTTP != nil && isPost(buf[start:end]):
+		c.phase = phaseRequest
+		l.request(c, buf, start, end)
 	default:
 		err := &ProtocolError{Reason: annotate(buf[start:end], c.phase == phaseInner)}
 		l.server.refused(l, c, RefusedProtocol, err)
