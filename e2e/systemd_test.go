@@ -15,34 +15,48 @@ import (
 
 // notifications is a service manager's end of sd_notify.
 type notifications struct {
-	t    *testing.T
-	conn *net.UnixConn
-	path string
+	t        *testing.T
+	path     string
+	received chan string
 }
 
 func listenNotifications(t *testing.T) *notifications {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "notify")
-	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+	n := &notifications{t, filepath.Join(t.TempDir(), "notify"), make(chan string, 1000)}
+	conn, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: n.path, Net: "unixgram"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	return &notifications{t, conn, path}
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for b := make([]byte, 4096); ; {
+			size, err := conn.Read(b)
+			if err != nil {
+				return
+			}
+			select {
+			case n.received <- string(b[:size]):
+			default: // nobody waits for it any more
+			}
+		}
+	}()
+	t.Cleanup(func() { _ = conn.Close(); <-ended })
+	return n
 }
 
 // await waits for a notification that begins so, and returns it.
 func (n *notifications) await(state string) string {
 	n.t.Helper()
-	_ = n.conn.SetReadDeadline(time.Now().Add(patience))
-	b := make([]byte, 4096)
+	late := time.After(patience)
 	for {
-		size, err := n.conn.Read(b)
-		if err != nil {
-			n.t.Fatalf("no %s: %v", state, err)
-		}
-		if strings.HasPrefix(string(b[:size]), state) {
-			return string(b[:size])
+		select {
+		case got := <-n.received:
+			if strings.HasPrefix(got, state) {
+				return got
+			}
+		case <-late:
+			n.t.Fatalf("no %s", state)
 		}
 	}
 }

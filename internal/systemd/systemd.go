@@ -6,6 +6,7 @@ package systemd
 import (
 	"context"
 	"fmt"
+	"net"
 	"os"
 	"time"
 
@@ -27,9 +28,26 @@ func Sockets() map[string][]*os.File {
 // Notifier tells the service manager how the process is. The zero value is ready.
 type Notifier struct{}
 
+// managerPatience is how long a service manager may take to receive a state. One
+// that does not read must not hold the server up: daemon.SdNotify would wait for
+// ever once the socket is full.
+const managerPatience = time.Second
+
 // notify sends a state. Without a service manager, or if it does not listen, that
 // changes nothing for us.
-func notify(format string, a ...any) { _, _ = daemon.SdNotify(false, fmt.Sprintf(format, a...)) }
+func notify(format string, a ...any) {
+	name := os.Getenv("NOTIFY_SOCKET")
+	if name == "" {
+		return
+	}
+	conn, err := net.DialUnix("unixgram", nil, &net.UnixAddr{Name: name, Net: "unixgram"})
+	if err != nil {
+		return
+	}
+	defer func() { _ = conn.Close() }()
+	_ = conn.SetWriteDeadline(time.Now().Add(managerPatience))
+	_, _ = fmt.Fprintf(conn, format, a...)
+}
 
 // Ready says that the start, or a reload, is done.
 func (Notifier) Ready(status string) { notify("%s\nSTATUS=%s", daemon.SdNotifyReady, status) }

@@ -53,6 +53,30 @@ func TestNotify(t *testing.T) {
 	}
 }
 
+// TestDeafManager: one that does not read what it is told does not hold us up.
+func TestDeafManager(t *testing.T) {
+	conn := manager(t)
+	fill, err := net.DialUnix("unixgram", nil, conn.LocalAddr().(*net.UnixAddr))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = fill.Close() }()
+	for err == nil {
+		_ = fill.SetWriteDeadline(time.Now().Add(10 * time.Millisecond))
+		_, err = fill.Write([]byte("x"))
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		Notifier{}.Ready("serving")
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the server waits for its service manager")
+	}
+}
+
 // TestWatchdog: it is fed while there is life, and only then.
 func TestWatchdog(t *testing.T) {
 	conn := manager(t)
