@@ -44,6 +44,7 @@ var appKinds = []appKind{
 	{"Paho Go, tcp", pahoApp("tcp")},
 	{"Paho Go, ssl", pahoApp("ssl")},
 	{"Paho Go, ws", pahoApp("ws")},
+	{"Paho Go 5.0, tcp", paho5App},
 	{"MQTT.js 3.1.1, mqtt", mqttjsApp("mqtt", 4)},
 	{"MQTT.js 5.0, mqtt", mqttjsApp("mqtt", 5)},
 	{"MQTT.js 3.1.1, mqtts", mqttjsApp("mqtts", 4)},

@@ -53,17 +53,26 @@ func removeBinary() {
 type process struct {
 	t       *testing.T
 	cmd     *exec.Cmd
+	dir     string // of its data
 	address string // of devices and applications
 	log     *logLines
 	done    chan struct{}
 }
 
 // serve starts the compiled server on a data directory and returns when it serves.
-func serve(t *testing.T, dir string) *process {
+// settings are variables of its environment.
+func serve(t *testing.T, dir string, settings ...string) *process {
 	t.Helper()
-	p := &process{t: t, log: &logLines{}, done: make(chan struct{})}
-	p.cmd = exec.Command(program(t), "serve", "--data", dir, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--log-format", "json")
+	return serveWith(t, dir, func(cmd *exec.Cmd) { cmd.Env = append(append(cmd.Env, "LINKSTEAD_LISTEN=127.0.0.1:0"), settings...) })
+}
+
+// serveWith is serve for those who say more about the process.
+func serveWith(t *testing.T, dir string, change func(*exec.Cmd)) *process {
+	t.Helper()
+	p := &process{t: t, dir: dir, log: &logLines{}, done: make(chan struct{})}
+	p.cmd = exec.Command(program(t), "serve", "--data", dir, "--admin", "127.0.0.1:0", "--log-format", "json")
 	p.cmd.Env = withoutSettings(os.Environ())
+	change(p.cmd)
 	stderr, err := p.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

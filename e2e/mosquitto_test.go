@@ -83,6 +83,53 @@ func testMosquitto(t *testing.T, login []string) {
 	pub("-t", "yard/ready", "-n", "-r")
 }
 
+// TestMosquitto5 is what only 5.0 has, with the same programs.
+func TestMosquitto5(t *testing.T) {
+	need(t, "mosquitto_pub")
+	need(t, "mosquitto_sub")
+	h := mustStart(t)
+	u := h.addUser("script")
+	login := []string{"-h", "127.0.0.1", "-p", h.port(), "-u", u.name, "-P", u.password, "-V", "5"}
+	run := func(program string, args ...string) string {
+		t.Helper()
+		out, err := exec.Command(program, slices.Concat(login, args)...).CombinedOutput()
+		if err != nil {
+			t.Fatalf("%s %v: %v\n%s", program, args, err, out)
+		}
+		return strings.TrimSpace(string(out))
+	}
+	same := func(got, want string) {
+		t.Helper()
+		if got != want {
+			t.Errorf("mosquitto_sub printed %q, want %q", got, want)
+		}
+	}
+
+	// Properties of a retained message, as they come to a subscriber.
+	run("mosquitto_pub", "-t", "yard/gate", "-m", "open", "-r", "-q", "1", "-D", "publish", "content-type", "text/plain",
+		"-D", "publish", "user-property", "a", "1", "-D", "publish", "correlation-data", "c1", "-D", "publish", "response-topic", "answers",
+		"-D", "publish", "message-expiry-interval", "1000", "-D", "publish", "payload-format-indicator", "1")
+	same(run("mosquitto_sub", "-W", "20", "-t", "yard/+", "-C", "1", "-q", "1", "-F", "%t %p %q %r %C %D %R %F %P",
+		"-D", "subscribe", "subscription-identifier", "9"), "yard/gate open 1 1 text/plain c1 answers 1 a:1")
+	// Retain handling, and the aliases of both sides, which the programs leave to the server.
+	run("mosquitto_pub", "-t", "yard/end", "-m", "end", "-r")
+	same(run("mosquitto_sub", "-W", "20", "-t", "yard/end", "-C", "1", "-D", "connect", "topic-alias-maximum", "5", "-F", "%t %p"), "yard/end end")
+	// A session that expires at once, and a message that does.
+	run("mosquitto_sub", "-i", "keeper", "-c", "-x", "1000", "-q", "1", "-t", "mail/#", "-E")
+	run("mosquitto_pub", "-t", "mail/1", "-m", "late", "-q", "1", "-D", "publish", "message-expiry-interval", "0")
+	run("mosquitto_pub", "-t", "mail/2", "-m", "in time", "-q", "1")
+	same(run("mosquitto_sub", "-W", "20", "-i", "keeper", "-c", "-x", "0", "-q", "1", "-t", "mail/#", "-C", "1", "-F", "%t %p"), "mail/2 in time")
+	// A packet that is larger than the client takes is not sent to it.
+	run("mosquitto_pub", "-t", "big/1", "-m", strings.Repeat("x", 1000), "-r")
+	run("mosquitto_pub", "-t", "big/2", "-m", "small", "-r")
+	same(run("mosquitto_sub", "-W", "20", "-t", "big/+", "-C", "1", "-D", "connect", "maximum-packet-size", "200", "-F", "%t %p"), "big/2 small")
+	// Refusals have their reason.
+	out, err := exec.Command("mosquitto_sub", slices.Concat(login[:7], []string{"wrong", "-V", "5", "-t", "a", "-W", "20"})...).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "Bad User Name or Password") {
+		t.Errorf("a wrong password: %v, %q", err, out)
+	}
+}
+
 // mosquittoSub is a running mosquitto_sub.
 type mosquittoSub struct {
 	t     *testing.T

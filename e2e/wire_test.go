@@ -174,3 +174,6 @@ func hex(t *testing.T, s string) []byte {
 func replyTo(code int, data, id, message, method string) string {
 	return `{"code":` + strconv.Itoa(code) + `,"data":` + data + `,"id":"` + id + `","message":"` + message + `","method":"` + method + `","version":"1.0"}`
 }
+
+// nowMS is the time in UTC milliseconds.
+func nowMS() int64 { return time.Now().UnixMilli() }

@@ -1,6 +1,9 @@
 package mqtt
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // connack annotates the body of a CONNACK.
 func (w *explainWalk) connack() {
@@ -19,6 +22,7 @@ func (w *explainWalk) connack() {
 	}
 	code, ci, ok := w.u8("return code", "")
 	if !ok {
+		w.expect("00 if the connection is accepted, and a remaining length 1 higher")
 		return
 	}
 	if w.v == V5 {
@@ -96,5 +100,30 @@ func (w *explainWalk) reason(i int, t Type, c byte, clause string) {
 		w.notes[i].Value = ReasonCode(c).ReturnText() + " in MQTT 3.1.1"
 		expected = fmt.Sprintf("%02X, which says so in MQTT 5.0", byte(FromReturnCode(ReasonCode(c))))
 	}
+	if expected == "" {
+		expected = explainReasons(t)
+	}
 	w.fail(i, clause, problem, expected)
+}
+
+// explainReasons lists the reason codes packets of type t may carry.
+func explainReasons(t Type) string {
+	var codes []byte
+	for c := 0; c <= 0xff; c++ {
+		if ReasonCode(c).AllowedIn(t) {
+			codes = append(codes, byte(c))
+		}
+	}
+	const few = 10
+	if len(codes) > few {
+		return fmt.Sprintf("%02X, or a code from 80 on for what went wrong", codes[0])
+	}
+	list := make([]string, len(codes))
+	for i, c := range codes {
+		list[i] = fmt.Sprintf("%02X", c)
+	}
+	if n := len(list) - 1; n > 0 {
+		return strings.Join(list[:n], ", ") + " or " + list[n]
+	}
+	return strings.Join(list, "")
 }

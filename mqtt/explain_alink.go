@@ -34,7 +34,11 @@ func (w *explainWalk) aliyunClientID(i int, id []byte) {
 	if bar < 0 {
 		if strings.Contains(s, "securemode=") || strings.Contains(s, "signmethod=") {
 			w.aliyun = true
-			w.raise(i, SeverityWarning, off, "", "the login parameters are not set apart: a bar goes before and after them", "{clientId}|securemode=3,signmethod=hmacsha1|")
+			expected := "{clientId}|securemode=3,signmethod=hmacsha1|"
+			if from := explainParameters(s); from > 0 && !w.guard && !explainHasDigest(s) {
+				expected = explainClip(s[:from] + "|" + s[from:] + "|")
+			}
+			w.raise(i, SeverityWarning, off, "", "the login parameters are not set apart: a bar goes before and after them", expected)
 		}
 		return
 	}
@@ -49,9 +53,10 @@ func (w *explainWalk) aliyunClientID(i int, id []byte) {
 		}
 	} else {
 		at := off + len(id)
-		problem, expected := "the closing bar | is missing", explainClip(s[:bar])+"|…|"
+		n := len(id) + 1
+		problem := "the closing bar | is missing"
+		expected := fmt.Sprintf("7C here, %02X %02X (%d) as the length of the client identifier, and a remaining length 1 higher", n>>8&0xff, n&0xff, n)
 		if at == w.pos && w.left() > 0 && w.b[at] == '|' && len(id) < MaxStringLength {
-			n := len(id) + 1
 			problem = "the closing bar stands right after it: the length is one too small"
 			expected = fmt.Sprintf("length %02X %02X (%d)", n>>8, n&0xff, n)
 		}
@@ -83,6 +88,18 @@ func (w *explainWalk) aliyunClientID(i int, id []byte) {
 	if w.signMethod == "" && !seen["authType"] && seen["securemode"] {
 		w.detail(i, "no signmethod: hmacmd5 is assumed")
 	}
+}
+
+// explainParameters returns where the login parameters begin in s, -1 if there
+// are none.
+func explainParameters(s string) int {
+	at := -1
+	for _, key := range []string{"securemode=", "signmethod=", "timestamp="} {
+		if p := strings.Index(s, key); p >= 0 && (at < 0 || p < at) {
+			at = p
+		}
+	}
+	return at
 }
 
 func (w *explainWalk) aliyunParameter(i int, key, value string) {
@@ -170,6 +187,7 @@ func (w *explainWalk) password(i int, p []byte) {
 			problem := fmt.Sprintf("the password of a %s login is hex digits", w.signMethod)
 			if explainHasPrefix(p, "clientId") {
 				problem += "; this is the text to be signed, not the signature"
+				k = 0
 			} else if len(p)*2 == want {
 				problem += "; are these the bytes of the digest, not their hex digits?"
 			}
@@ -194,7 +212,7 @@ func (w *explainWalk) password(i int, p []byte) {
 func (w *explainWalk) placeholder(i int, s string) {
 	for _, mark := range []string{"${", "￥{", "¥{", "{{"} {
 		if p := strings.Index(s, mark); p >= 0 {
-			w.raise(i, SeverityWarning, w.notes[i].Offset+p, "", "a placeholder was sent instead of its value", "")
+			w.raise(i, SeverityWarning, w.notes[i].Offset+p, "", "a placeholder was sent instead of its value", "the value it stands for")
 			return
 		}
 	}
@@ -208,7 +226,7 @@ func (w *explainWalk) alinkTopic(i int, s string) {
 	w.placeholder(i, s)
 	off := w.notes[i].Offset
 	if p := strings.IndexByte(s, ' '); p >= 0 {
-		w.raise(i, SeverityWarning, off+p, "", "a blank inside the topic", "")
+		w.raise(i, SeverityWarning, off+p, "", "a blank inside the topic", "the topic without it")
 	}
 	if s == "" || s[0] == '/' {
 		return

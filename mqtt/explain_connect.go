@@ -69,6 +69,7 @@ func (w *explainWalk) connect() {
 		user, ui, ok := w.text("user name", "bit 7 of the connect flags announces one")
 		if !ok {
 			if left == 0 {
+				w.rule(w.clause("MQTT-3.1.2-19", "MQTT-3.1.2-17"))
 				w.expect(fmt.Sprintf("a user name, or %02X as the connect flags", flags&^0xc0))
 			}
 			return
@@ -80,6 +81,7 @@ func (w *explainWalk) connect() {
 		password, pi, ok := w.binary("password", "bit 6 of the connect flags announces one")
 		if !ok {
 			if left == 0 {
+				w.rule(w.clause("MQTT-3.1.2-21", "MQTT-3.1.2-19"))
 				w.expect(fmt.Sprintf("a password, or %02X as the connect flags", flags&^0x40))
 			}
 			return
@@ -87,18 +89,20 @@ func (w *explainWalk) connect() {
 		w.password(pi, password)
 	}
 	if w.left() > 0 {
-		why, meant := "", flags
+		why, meant, rule := "", flags, "MQTT-3.1.3-1"
 		if strings := explainStringsFit(w.b[w.pos:]); flags&0xc4 == 0 && strings == 2 {
 			meant |= 0xc0
+			rule = w.clause("MQTT-3.1.2-18", "MQTT-3.1.2-16")
 			why = fmt.Sprintf("two strings follow, but the connect flags (%02X) announce neither user name nor password: are they %02X?", flags, meant)
 		} else if flags&0xc0 == 0x80 && strings == 1 {
 			meant |= 0x40
+			rule = w.clause("MQTT-3.1.2-20", "MQTT-3.1.2-18")
 			why = fmt.Sprintf("a string follows, but bit 6 of the connect flags (%02X) announces no password: are they %02X?", flags, meant)
 		}
 		if !w.o.ShowSecrets {
 			w.guard = true
 		}
-		w.trailing("MQTT-3.1.3-1", why)
+		w.trailing(rule, why)
 		if meant != flags {
 			w.expect(fmt.Sprintf("%02X as the connect flags (byte %d)", meant, w.notes[fi].Offset))
 		}
@@ -185,7 +189,11 @@ func (w *explainWalk) protocolLevel(name string) bool {
 		w.v = Version(level & 0x7f)
 		w.fail(i, "MQTT-3.1.2-2", "bit 7 of the level is set, as a bridge between brokers does; the standard has no such level", fmt.Sprintf("%02X", level&0x7f))
 	default:
-		w.fail(i, "MQTT-3.1.2-2", fmt.Sprintf("there is no protocol level %d; the server answers CONNACK 01", level), fmt.Sprintf("%02X", right))
+		expected := fmt.Sprintf("%02X", right)
+		if name == "MQTT" {
+			expected = "04 (3.1.1) or 05 (5.0)"
+		}
+		w.fail(i, "MQTT-3.1.2-2", fmt.Sprintf("there is no protocol level %d; the server answers CONNACK 01", level), expected)
 	}
 	return true
 }
@@ -214,14 +222,15 @@ func (w *explainWalk) connectFlags(i int, f byte) {
 		w.fail(i, w.clause("MQTT-3.1.2-14", "MQTT-3.1.2-12"), "bits 4 and 3 are both set: there is no will QoS 3", fmt.Sprintf("%02X for QoS 1", f&^0x10))
 	}
 	if bit(7) == 0 && bit(6) == 1 && w.v != V5 {
-		w.fail(i, "MQTT-3.1.2-22", "a password without a user name: bit 6 is set, bit 7 is not", fmt.Sprintf("%02X", f|0x80))
+		w.fail(i, "MQTT-3.1.2-22", "a password without a user name: bit 6 is set, bit 7 is not",
+			fmt.Sprintf("%02X and a user name before the password, or %02X and no password", f|0x80, f&^0x40))
 	}
 }
 
 func (w *explainWalk) clientID(i int, id []byte, clean bool) {
 	switch {
 	case len(id) == 0 && w.v == V31:
-		w.fail(i, "MQTT 3.1 §3.1", "MQTT 3.1 wants a client identifier of 1 to 23 characters", "")
+		w.fail(i, "MQTT 3.1 §3.1", "MQTT 3.1 wants a client identifier of 1 to 23 characters", "a client identifier")
 	case w.v == V31 && len(id) > 23 && utf8.RuneCount(id) > 23:
 		problem := "MQTT 3.1 allows a client identifier of 23 characters"
 		if bytes.IndexByte(id, '|') >= 0 {

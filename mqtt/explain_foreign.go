@@ -31,10 +31,8 @@ func (u *explainBurst) garbage(b []byte, problem, expected string, secret bool) 
 // explainHeadless returns the packet whose body b seems to begin with, and the
 // first byte the packet has; name is "" if there is none.
 func explainHeadless(b []byte) (name string, first byte) {
-	for _, login := range explainLogins {
-		if explainHasPrefix(b, login) {
-			return CONNECT.String(), 0x10
-		}
+	if explainHasPrefix(b, "\x00\x04MQTT") || explainHasPrefix(b, "\x00\x06MQIsdp") {
+		return CONNECT.String(), 0x10
 	}
 	if len(b) > 3 && b[2] == '/' {
 		if n := int(explainU16(b)); n > 1 && n <= len(b)-2 && explainIsText(b[2:2+n]) {
@@ -95,7 +93,7 @@ func explainForeign(b []byte) (problem, expected string) {
 	case explainHasPrefix(b, "GET ") || explainHasPrefix(b, "POST ") || explainHasPrefix(b, "HTTP/"):
 		return "this is HTTP, not MQTT; MQTT over WebSocket begins this way", "the payload of the WebSocket frames"
 	case explainHasPrefix(b, "AT+") || explainHasPrefix(b, "AT\r"):
-		return "this is a modem command, not MQTT: is the radio module out of transparent mode?", ""
+		return "this is a modem command, not MQTT: is the radio module out of transparent mode?", "the packet itself; the command is for the module, not for the server"
 	case explainIsHexText(b):
 		return "these bytes are the text of hex digits, not the bytes they stand for: was the packet sent as text?", "the bytes themselves; serial tools call it HEX mode"
 	}

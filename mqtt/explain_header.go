@@ -43,18 +43,28 @@ func (w *explainWalk) checkDirection(i int, t Type) {
 	case w.o.Direction == FromServer:
 		switch t {
 		case CONNECT, SUBSCRIBE, UNSUBSCRIBE, PINGREQ:
-			w.fail(i, w.clause("MQTT 3.1.1 §2.2.1", "MQTT 5.0 §2.1.2"), fmt.Sprintf("a server never sends %s", explainNamed(t)), "")
+			w.fail(i, w.clause("MQTT 3.1.1 §2.2.1", "MQTT 5.0 §2.1.2"), fmt.Sprintf("a server never sends %s", explainNamed(t)), explainOther(t))
 		case DISCONNECT:
 			if w.v != V5 {
-				w.fail(i, "MQTT 3.1.1 §3.14", "a server sends DISCONNECT in MQTT 5.0 only; before, it closes the connection", "")
+				w.fail(i, "MQTT 3.1.1 §3.14", "a server sends DISCONNECT in MQTT 5.0 only; before, it closes the connection", "no packet")
 			}
 		}
 	case w.o.Direction == FromClient:
 		switch t {
 		case CONNACK, SUBACK, UNSUBACK, PINGRESP:
-			w.fail(i, w.clause("MQTT 3.1.1 §2.2.1", "MQTT 5.0 §2.1.2"), fmt.Sprintf("a client never sends %s", explainNamed(t)), "")
+			w.fail(i, w.clause("MQTT 3.1.1 §2.2.1", "MQTT 5.0 §2.1.2"), fmt.Sprintf("a client never sends %s", explainNamed(t)), explainOther(t))
 		}
 	}
+}
+
+// explainOther names the packet that the side which never sends type t sends:
+// the request for an answer, and the answer to a request.
+func explainOther(t Type) string {
+	other := map[Type]Type{
+		CONNECT: CONNACK, SUBSCRIBE: SUBACK, UNSUBSCRIBE: UNSUBACK, PINGREQ: PINGRESP,
+		CONNACK: CONNECT, SUBACK: SUBSCRIBE, UNSUBACK: UNSUBSCRIBE, PINGRESP: PINGREQ,
+	}[t]
+	return fmt.Sprintf("%02X for %s, if the direction is right", byte(other)<<4|explainFlags[other], explainNamed(other))
 }
 
 // explainQoS names a quality of service.

@@ -122,6 +122,9 @@ func (p *explainJSONText) notValue(c byte) bool {
 				return p.wrong(fmt.Sprintf("%q is no JSON value: it is written in small letters", p.b[p.pos:end]), word)
 			}
 		}
+		if word := strings.ToLower(string(p.b[p.pos:end])); word == "nan" || strings.HasPrefix(word, "inf") {
+			return p.wrong(fmt.Sprintf("%q is no JSON value: JSON has no such number", p.b[p.pos:end]), "a number, or null")
+		}
 		return p.wrong(fmt.Sprintf("%q is no JSON value", p.b[p.pos:end]), "true, false, null, a number or a string in double quotes")
 	}
 	return p.wrong(fmt.Sprintf("byte %02X where a value should be", c), "a value")
@@ -162,7 +165,11 @@ func (p *explainJSONText) object(depth int) bool {
 		case c >= 0x80:
 			return p.wide(c)
 		case explainAlnum(c) || c == '_':
-			return p.wrong("a name without quotes: names stand in double quotes", `"`)
+			end := p.pos
+			for end < len(p.b) && end < p.pos+32 && (explainAlnum(p.b[end]) || p.b[end] == '_') {
+				end++
+			}
+			return p.wrong("a name without quotes: names stand in double quotes", `"`+string(p.b[p.pos:end])+`"`)
 		default:
 			return p.wrong(fmt.Sprintf("byte %02X where a name should be", c), "a name in double quotes")
 		}

@@ -18,7 +18,8 @@ type explainReading struct {
 	written int    // the length they give, -1 for none; of a bad one only
 	problem string // what is wrong with the remaining length
 	clause  string
-	right   bool // the problem names the right bytes
+	right   bool   // the problem names the right bytes
+	expect  string // what the length should be where nothing tells its bytes
 }
 
 // value is what the note on the remaining length shows.
@@ -48,13 +49,19 @@ func (u *explainBurst) declared(b []byte) explainReading {
 	case !ok:
 		r.bad = true
 		r.problem = "four bytes with bit 7 set: a remaining length has at most four bytes, and bit 7 of the last is 0"
+		r.expect = fmt.Sprintf("at most %s (%d)", FormatHex(explainVarintBytes(MaxRemainingLength)), MaxRemainingLength)
 	case n == 0:
 		r.head = len(b)
 		r.short = 1
 		r.bad = true
 		r.problem = "the bytes end inside the remaining length"
+		r.expect = "another byte, bit 7 of which is 0 in the last one, and the body"
 		if len(b) == 1 {
 			r.problem = "the bytes end before the remaining length"
+			r.expect = "the remaining length, and the body"
+			if t := Type(b[0] >> 4); t == PINGREQ || t == PINGRESP || t == DISCONNECT {
+				r.expect = "00"
+			}
 		}
 	case r.head+v > len(b):
 		have := len(b) - r.head

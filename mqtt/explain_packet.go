@@ -10,7 +10,7 @@ func (w *explainWalk) packet(r explainReading) {
 	w.hideLogin(r.head)
 	w.first()
 	i := w.add(r.head-1, "remaining length", r.value())
-	expected := ""
+	expected := r.expect
 	if r.problem != "" {
 		if len(w.b) >= r.head && (r.right || r.short > 0 && !r.bad) {
 			n := len(w.b) - r.head

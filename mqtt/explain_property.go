@@ -14,7 +14,7 @@ func (w *explainWalk) properties(t Type, will bool) bool {
 	switch {
 	case !ok:
 		i := w.add(4, field, "unreadable")
-		w.fail(i, "MQTT 5.0 §1.5.5", "four bytes with bit 7 set: a length has at most four bytes, and bit 7 of the last is 0", "")
+		w.fail(i, "MQTT 5.0 §1.5.5", "four bytes with bit 7 set: a length has at most four bytes, and bit 7 of the last is 0", "00 if there are no properties")
 		w.lost = true
 		w.rest("properties", "")
 		return false
@@ -71,7 +71,7 @@ func (w *explainWalk) property(t Type, will bool, end int, seen *[maxPropertyID 
 	rule := &propertyRules[id]
 	if rule.kind == kindNone {
 		i := w.add(end-from, "property", fmt.Sprintf("%02X …", byte(id)))
-		w.fail(i, "MQTT 5.0 §2.2.2.2", fmt.Sprintf("there is no property %02X", byte(id)), "")
+		w.fail(i, "MQTT 5.0 §2.2.2.2", fmt.Sprintf("there is no property %02X", byte(id)), fmt.Sprintf("the identifier of a property of %s", explainNamed(t)))
 		return false
 	}
 	b := w.b[from+1 : end]
@@ -79,11 +79,18 @@ func (w *explainWalk) property(t Type, will bool, end int, seen *[maxPropertyID 
 	size, number, value := explainPropertyValue(rule.kind, b)
 	if size < 0 {
 		i := w.add(end-from, field, "")
-		w.fail(i, "MQTT 5.0 §2.2.2.2", fmt.Sprintf("the value does not fit into the %s left of the properties", explainBytes(len(b))), "")
+		w.fail(i, "MQTT 5.0 §2.2.2.2", fmt.Sprintf("the value does not fit into the %s left of the properties", explainBytes(len(b))), explainPropertySize(rule.kind))
 		return false
 	}
 	i := w.add(1+size, field, value)
 	n := &w.notes[i]
+	switch id {
+	case PropSessionExpiryInterval, PropMessageExpiryInterval, PropWillDelayInterval, PropServerKeepAlive:
+		n.Value += " s"
+		if id == PropSessionExpiryInterval && number == 0xffffffff {
+			n.Value = "never"
+		}
+	}
 	switch rule.kind {
 	case kindString:
 		w.checkText(i, from+3, b[2:size])
@@ -124,19 +131,36 @@ func (w *explainWalk) checkProperty(i int, t Type, will bool, id PropertyID, num
 	value := w.notes[i].Offset + 1
 	switch {
 	case will && !id.AllowedInWill():
-		w.fail(i, "MQTT 5.0 §3.1.3.2", fmt.Sprintf("%s is no property of a will", rule.name), "")
+		w.fail(i, "MQTT 5.0 §3.1.3.2", fmt.Sprintf("%s is no property of a will", rule.name), "a property of a will, or nothing")
 	case !will && !id.AllowedIn(t):
-		w.fail(i, "MQTT 5.0 §2.2.2.2", fmt.Sprintf("%s is no property of %s", rule.name, explainNamed(t)), "")
+		w.fail(i, "MQTT 5.0 §2.2.2.2", fmt.Sprintf("%s is no property of %s", rule.name, explainNamed(t)), fmt.Sprintf("a property of %s, or nothing", explainNamed(t)))
 	case id == PropSubscriptionIdentifier && t == PUBLISH && w.o.Direction == FromClient:
-		w.fail(i, "MQTT-3.3.4-6", "a client does not send a subscription identifier in a PUBLISH", "")
+		w.fail(i, "MQTT-3.3.4-6", "a client does not send a subscription identifier in a PUBLISH", "nothing here")
 	case rule.flag && number > 1:
 		w.raise(i, SeverityError, value, section, fmt.Sprintf("%s is 0 or 1, here %d", rule.name, number), "00 or 01")
 	case rule.nonZero && number == 0:
-		w.raise(i, SeverityError, value, section, fmt.Sprintf("%s must not be 0", rule.name), "")
+		w.raise(i, SeverityError, value, section, fmt.Sprintf("%s must not be 0", rule.name), "1 or more")
 	case seen[id] && id != PropUserProperty && !(id == PropSubscriptionIdentifier && t == PUBLISH):
-		w.fail(i, section, fmt.Sprintf("%s appears twice", rule.name), "")
+		w.fail(i, section, fmt.Sprintf("%s appears twice", rule.name), "one of the two")
 	}
 	seen[id] = true
+}
+
+// explainPropertySize says how long the value of a property is.
+func explainPropertySize(kind propertyKind) string {
+	switch kind {
+	case kindByte:
+		return "a value of 1 byte, and a property length that counts it"
+	case kindUint16:
+		return "a value of 2 bytes, and a property length that counts them"
+	case kindUint32:
+		return "a value of 4 bytes, and a property length that counts them"
+	case kindPair:
+		return "two strings, each with its two length bytes, and a property length that counts them"
+	case kindVarint:
+		return "a value of 1 to 4 bytes, and a property length that counts them"
+	}
+	return "two length bytes and as many bytes as they say, and a property length that counts them"
 }
 
 func (w *explainWalk) hasProperty(from int, id PropertyID) bool {

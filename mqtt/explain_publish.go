@@ -36,7 +36,12 @@ func (w *explainWalk) publish() {
 	}
 	id := -1
 	if qos > 0 {
+		left := w.left()
 		if _, id, ok = w.packetID("a PUBLISH of QoS 1 or 2 carries one after the topic"); !ok {
+			if left == 0 && w.short >= 2 && w.v != V5 {
+				w.notes[explainRemainingLength].Expected = fmt.Sprintf("%s more: the packet identifier, two bytes such as 00 01, and %d of payload",
+					explainBytes(w.short), w.short-2)
+			}
 			return
 		}
 	}
@@ -46,7 +51,7 @@ func (w *explainWalk) publish() {
 			return
 		}
 		if alias && !w.hasProperty(from, PropTopicAlias) {
-			w.fail(ti, "MQTT 5.0 §3.3.2.1", "the topic is empty and no topic alias stands in for it", "")
+			w.fail(ti, "MQTT 5.0 §3.3.2.1", "the topic is empty and no topic alias stands in for it", "a topic, or the property topic alias (23)")
 		}
 	}
 	from := w.pos
@@ -80,7 +85,12 @@ func (w *explainWalk) packetID(why string) (uint16, int, bool) {
 		w.expect(fmt.Sprintf("00 %02X, and a remaining length 1 higher", w.b[len(w.b)-1]))
 	}
 	if ok && id == 0 {
-		w.fail(i, w.clause("MQTT-2.3.1-1", "MQTT-2.2.1-3"), "a packet identifier must not be 0; does its counter start at 0?", "00 01 to FF FF")
+		problem := "a packet identifier must not be 0; does its counter start at 0?"
+		switch Type(w.typ) {
+		case PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, UNSUBACK:
+			problem = "a packet identifier must not be 0; it is that of the packet it answers: does the counter of the other side start at 0?"
+		}
+		w.fail(i, w.clause("MQTT-2.3.1-1", "MQTT-2.2.1-3"), problem, "00 01 to FF FF")
 	}
 	return id, i, ok
 }
@@ -90,11 +100,11 @@ func (w *explainWalk) packetID(why string) (uint16, int, bool) {
 func (w *explainWalk) checkTopicName(i int, topic []byte, wildcards string) {
 	off := w.notes[i].Offset
 	if len(topic) == 0 {
-		w.fail(i, "MQTT-4.7.3-1", "the topic is empty: it has at least one character", "")
+		w.fail(i, "MQTT-4.7.3-1", "the topic is empty: it has at least one character", "a topic")
 		return
 	}
 	if p := bytes.IndexAny(topic, "+#"); p >= 0 {
-		w.raise(i, SeverityError, off+p, wildcards, fmt.Sprintf("%q in a topic to publish to: wildcards are for subscribing", string(topic[p])), "")
+		w.raise(i, SeverityError, off+p, wildcards, fmt.Sprintf("%q in a topic to publish to: wildcards are for subscribing", string(topic[p])), "one topic, without wildcards")
 	}
 	w.alinkTopic(i, string(topic))
 }
@@ -149,8 +159,7 @@ func (w *explainWalk) forgottenID(id int, expected string) {
 // missingID says of a remaining length that is two too many for the bytes there
 // are that the two are the packet identifier, whose place is byte at.
 func (w *explainWalk) missingID(at int) {
-	const remainingLength = 1
-	n := &w.notes[remainingLength]
+	n := &w.notes[explainRemainingLength]
 	n.Problem += "; they are the packet identifier"
 	n.Expected = fmt.Sprintf("as it is, and the packet identifier before byte %d", at)
 }

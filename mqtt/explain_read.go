@@ -2,6 +2,10 @@ package mqtt
 
 import "fmt"
 
+// explainShortestLogin is the size of the smallest body of a CONNECT: ten bytes
+// and an empty client identifier.
+const explainShortestLogin = 12
+
 // explainBurst carries what is known from one packet to the next.
 type explainBurst struct {
 	o         ExplainOptions
@@ -71,8 +75,11 @@ func (u *explainBurst) next(b []byte) Explanation {
 		expected := "a packet type from 1 to 14 in the upper four bits, such as 10 for CONNECT or 30 for PUBLISH"
 		if name, first := explainHeadless(b); name != "" {
 			problem += fmt.Sprintf("; this is the body of a %s: its fixed header is missing", name)
-			expected = fmt.Sprintf("%02X and a remaining length, such as %s (%d) if this is the whole body, before these bytes",
-				first, FormatHex(explainVarintBytes(len(b))), len(b))
+			expected = fmt.Sprintf("%02X and a remaining length before these bytes", first)
+			if first != 0x10 || len(b) >= explainShortestLogin {
+				expected = fmt.Sprintf("%02X and a remaining length, such as %s (%d) if this is the whole body, before these bytes",
+					first, FormatHex(explainVarintBytes(len(b))), len(b))
+			}
 		}
 		e := u.garbage(b, problem, expected, false)
 		e.Notes[0].Clause = "MQTT 3.1.1 §2.2.1"

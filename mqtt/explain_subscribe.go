@@ -6,6 +6,9 @@ import (
 	"strings"
 )
 
+// explainGrants is what a return code of a SUBACK may be.
+const explainGrants = "00, 01 or 02 for the QoS granted, 80 for a failure"
+
 // How many bytes stand after each filter of a list.
 const (
 	explainBareFilters  = 0 // UNSUBSCRIBE: filters only
@@ -172,7 +175,7 @@ func (w *explainWalk) subscribeOptions(i int, o byte, shared bool) {
 func (w *explainWalk) checkFilter(i int, filter []byte) {
 	off := w.notes[i].Offset
 	if len(filter) == 0 {
-		w.fail(i, "MQTT-4.7.3-1", "the filter is empty: it has at least one character", "")
+		w.fail(i, "MQTT-4.7.3-1", "the filter is empty: it has at least one character", "a filter")
 		return
 	}
 	s := string(filter)
@@ -180,11 +183,11 @@ func (w *explainWalk) checkFilter(i int, filter []byte) {
 		c := s[p]
 		alone := (p == 0 || s[p-1] == '/') && (p == len(s)-1 || s[p+1] == '/')
 		if c == '#' && (!alone || p != len(s)-1) {
-			w.raise(i, SeverityError, off+p, w.clause("MQTT-4.7.1-2", "MQTT-4.7.1-1"), "# stands alone, as the last level", "")
+			w.raise(i, SeverityError, off+p, w.clause("MQTT-4.7.1-2", "MQTT-4.7.1-1"), "# stands alone, as the last level", explainHashLast(s, p))
 			return
 		}
 		if c == '+' && !alone {
-			w.raise(i, SeverityError, off+p, w.clause("MQTT-4.7.1-3", "MQTT-4.7.1-2"), "+ stands for a whole level: a slash, or the end, on either side", "")
+			w.raise(i, SeverityError, off+p, w.clause("MQTT-4.7.1-3", "MQTT-4.7.1-2"), "+ stands for a whole level: a slash, or the end, on either side", explainPlusAlone(s, p))
 			return
 		}
 	}
@@ -200,6 +203,25 @@ func (w *explainWalk) checkFilter(i int, filter []byte) {
 		}
 	}
 	w.alinkTopic(i, s)
+}
+
+// explainHashLast is filter s with the # at p as its last level.
+func explainHashLast(s string, p int) string {
+	s = s[:p]
+	if s != "" && s[p-1] != '/' {
+		s += "/"
+	}
+	return explainClip(s + "#")
+}
+
+// explainPlusAlone is filter s with nothing but the + at p in its level.
+func explainPlusAlone(s string, p int) string {
+	from := strings.LastIndexByte(s[:p], '/') + 1
+	to := len(s)
+	if end := strings.IndexByte(s[p:], '/'); end >= 0 {
+		to = p + end
+	}
+	return explainClip(s[:from] + "+" + s[to:])
 }
 
 // suback annotates the body of a SUBACK.
@@ -233,7 +255,7 @@ func (w *explainWalk) suback() {
 			w.fail(i, "MQTT-3.9.3-2", fmt.Sprintf("%02X is a reserved return code; QoS %d is granted with %02X: are the digits swapped?", c, c>>4, c>>4), fmt.Sprintf("%02X", c>>4))
 		default:
 			w.notes[i].Value = "reserved"
-			w.fail(i, "MQTT-3.9.3-2", fmt.Sprintf("%02X is a reserved return code", c), "00, 01 or 02 for the QoS granted, 80 for a failure")
+			w.fail(i, "MQTT-3.9.3-2", fmt.Sprintf("%02X is a reserved return code", c), explainGrants)
 		}
 	}
 }
@@ -266,6 +288,9 @@ func (w *explainWalk) codesHead() bool {
 	}
 	if w.left() == 0 {
 		w.cut("return code 1", 1, "there is one code for each filter asked for")
+		if Type(w.typ) == SUBACK {
+			w.expect(explainGrants + ", and a remaining length 1 higher")
+		}
 		return false
 	}
 	return true

@@ -76,6 +76,11 @@ func (c explainCase) explain(t *testing.T) []Explanation {
 	for _, e := range es {
 		n += len(e.Raw)
 		checkCovered(t, e)
+		for _, p := range e.Problems() {
+			if p.Expected == "" && !strings.HasPrefix(p.Problem, "right as MQTT 5.0 only") {
+				t.Errorf("%s: %q does not say what should be there", c.title, p.Problem)
+			}
+		}
 	}
 	if n != len(b) {
 		t.Errorf("%s: explanations take %d of %d bytes", c.title, n, len(b))

@@ -31,6 +31,9 @@ type explainWalk struct {
 	secret []explainSpan
 }
 
+// explainRemainingLength is the note on the remaining length.
+const explainRemainingLength = 1
+
 const (
 	explainNoJSON    = iota // the payload does not look like JSON
 	explainBadJSON          // it does, and is not
@@ -70,6 +73,13 @@ func (w *explainWalk) warn(i int, problem, expected string) {
 func (w *explainWalk) expect(expected string) {
 	if n := &w.notes[len(w.notes)-1]; n.Severity != SeverityNone {
 		n.Expected = expected
+	}
+}
+
+// rule says which rule the last note breaks, if it breaks one.
+func (w *explainWalk) rule(clause string) {
+	if n := &w.notes[len(w.notes)-1]; n.Severity == SeverityError {
+		n.Clause = clause
 	}
 }
 
@@ -120,7 +130,8 @@ func (w *explainWalk) cut(field string, need int, why string) {
 	if why != "" {
 		problem += "; " + why
 	}
-	w.fail(i, w.section(), problem, "")
+	more := need - left
+	w.fail(i, w.section(), problem, fmt.Sprintf("%s more, and a remaining length %d higher", explainBytes(more), more))
 }
 
 // section is where the standard describes the packet: type n in section 3.n.
@@ -151,8 +162,12 @@ func (w *explainWalk) u16(field, why string) (v uint16, i int, ok bool) {
 // binary reads a length of two bytes and that many bytes. The value of the
 // second note is left to the caller.
 func (w *explainWalk) binary(field, why string) (s []byte, i int, ok bool) {
+	before := w.left()
 	n16, li, ok := w.u16(field+" length", why)
 	if !ok {
+		if before == 0 {
+			w.expect("two length bytes and the " + field + ", and a remaining length higher by as many bytes")
+		}
 		return nil, 0, false
 	}
 	n, left := int(n16), w.left()
@@ -227,18 +242,19 @@ func (w *explainWalk) checkText(i, off int, s []byte) {
 			w.raise(i, SeverityError, off+p, w.clause("MQTT-1.5.3-1", "MQTT-1.5.4-1"), problem, "the text in UTF-8")
 			return
 		case r == 0:
-			problem := "a string must not hold the character U+0000"
-			if p == len(s)-1 {
+			problem, expected := "a string must not hold the character U+0000", "the text without it"
+			if zeros := len(s) - p; len(bytes.Trim(s[p:], "\x00")) == 0 {
 				problem += "; the zero that ends a C string is not sent: was the length taken with sizeof instead of strlen?"
+				expected = fmt.Sprintf("nothing here, %02X %02X (%d) as the length of the string, and a remaining length %d lower", p>>8, p&0xff, p, zeros)
 			}
-			w.raise(i, SeverityError, off+p, w.clause("MQTT-1.5.3-2", "MQTT-1.5.4-2"), problem, "")
+			w.raise(i, SeverityError, off+p, w.clause("MQTT-1.5.3-2", "MQTT-1.5.4-2"), problem, expected)
 			return
 		case warned:
 		case r == '\r' || r == '\n':
-			w.raise(i, SeverityWarning, off+p, "", "a line end inside the string: is it sent along by mistake?", "")
+			w.raise(i, SeverityWarning, off+p, "", "a line end inside the string: is it sent along by mistake?", "the text without it")
 			warned = true
 		case r < 0x20 || r == 0x7f:
-			w.raise(i, SeverityWarning, off+p, "", fmt.Sprintf("control character %02X in a string: a receiver may close the connection", r), "")
+			w.raise(i, SeverityWarning, off+p, "", fmt.Sprintf("control character %02X in a string: a receiver may close the connection", r), "the text without it")
 			warned = true
 		}
 		p += n

@@ -61,14 +61,14 @@ func runDemo(cmd *cobra.Command, f demoFlags) error {
 	cfg := config.Default()
 	cfg.Data, cfg.Listen, cfg.Admin = f.data, []string{f.listen}, f.admin
 	cfg.Log.Level = "warn"
-	logger := newLogger(cmd.ErrOrStderr(), cfg.Log)
+	logger, _ := newLogger(cmd.ErrOrStderr(), cfg.Log)
 
 	s, err := startDemo(ctx, out, &cfg, server.Options{Logger: logger, Version: version()})
 	if err != nil {
 		return startError(err)
 	}
 	defer func() {
-		stopping, cancel := context.WithTimeout(context.Background(), stopWithin)
+		stopping, cancel := context.WithTimeout(context.Background(), time.Duration(cfg.DrainTimeout))
 		defer cancel()
 		_ = s.Shutdown(stopping)
 	}()

@@ -21,7 +21,8 @@ func newDeviceCommand() *cobra.Command {
 	}), t)
 	cmd.AddCommand(newDeviceCreateCommand(t), newDeviceListCommand(t), newDeviceShowCommand(t), newDeviceImportCommand(t),
 		newDeviceEnabledCommand(t, true), newDeviceEnabledCommand(t, false), newDeviceDeleteCommand(t), newDeviceSecretCommand(t),
-		newDeviceResetCommand(t), newDeviceBootstrapCommand(t), newDeviceCertificateCommand(t))
+		newDeviceLogCommand(t), newDeviceAccountCommand(t), newDeviceResetCommand(t), newDeviceBootstrapCommand(t),
+		newDeviceCertificateCommand(t))
 	return cmd
 }
 

@@ -20,7 +20,7 @@ func newPropertyCommand() *cobra.Command {
 		Short:   "Read and set the properties of devices",
 		Example: "  linkstead property get a1ji0qFv6Jf/STC15\n  linkstead property set a1ji0qFv6Jf/STC15 Light=1",
 	}), t)
-	cmd.AddCommand(newPropertyGetCommand(t), newPropertySetCommand(t), newPropertyHistoryCommand(t))
+	cmd.AddCommand(newPropertyGetCommand(t), newPropertySetCommand(t), newPropertyDesiredCommand(t), newPropertyHistoryCommand(t))
 	return cmd
 }
 

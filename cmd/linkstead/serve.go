@@ -11,12 +11,12 @@ import (
 	"runtime/debug"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/server"
+	"github.com/linkstead/linkstead/internal/systemd"
 )
 
 // serverFlags are the settings that can be given on the command line; all others
@@ -37,7 +37,7 @@ func (f *serverFlags) register(cmd *cobra.Command) {
 	flags := cmd.Flags()
 	flags.StringVar(&f.file, "config", "", "configuration `file` (TOML); also LINKSTEAD_CONFIG")
 	flags.StringVar(&f.data, "data", d.Data, "`directory` that holds everything the server stores")
-	flags.StringArrayVar(&f.listen, "listen", d.Listen, "`address` for devices and MQTT clients: plain, TLS and WebSocket (repeatable)")
+	flags.StringArrayVar(&f.listen, "listen", d.Listen, "`address` for devices and MQTT clients: plain, TLS and WebSocket, or only one of them as in tls://:8883 (repeatable)")
 	flags.StringVar(&f.admin, "admin", d.Admin, "`address` of the admin API")
 	flags.StringVar(&f.durability, "durability", d.Durability, "what an acknowledgement means: disk, os or memory")
 	flags.StringVar(&f.logLevel, "log-level", d.Log.Level, "debug, info, warn or error")
@@ -47,10 +47,7 @@ func (f *serverFlags) register(cmd *cobra.Command) {
 
 // load gives the configuration: file, environment, then the flags that were given.
 func (f *serverFlags) load(cmd *cobra.Command) (config.Config, config.Sources, error) {
-	path := f.file
-	if path == "" {
-		path = os.Getenv("LINKSTEAD_CONFIG")
-	}
+	path := f.path()
 	c, sources, err := config.Load(path, os.Environ())
 	if err != nil {
 		return c, nil, err
@@ -68,18 +65,35 @@ func (f *serverFlags) load(cmd *cobra.Command) (config.Config, config.Sources, e
 	set("log-level", "log.level", func() { c.Log.Level = f.logLevel })
 	set("log-format", "log.format", func() { c.Log.Format = f.logFormat })
 	set("strict", "device.strict", func() { c.Device.Strict = f.strict })
-	return c, sources, c.Validate()
+	return c, sources, locate(c.Validate(), sources, path)
 }
 
-// newLogger makes the server's log as configured.
-func newLogger(w io.Writer, c config.Log) *slog.Logger {
-	var level slog.Level
+// path is the configuration file's, "" for none.
+func (f *serverFlags) path() string {
+	if f.file != "" {
+		return f.file
+	}
+	return os.Getenv("LINKSTEAD_CONFIG")
+}
+
+// locate adds to what is wrong where it stands.
+func locate(err error, sources config.Sources, path string) error {
+	if wrong, ok := errors.AsType[*config.InvalidError](err); ok {
+		text, _ := os.ReadFile(path) // it was read a moment ago
+		wrong.Locate(sources, path, config.Lines(text))
+	}
+	return err
+}
+
+// newLogger makes the server's log as configured. Its level can be changed.
+func newLogger(w io.Writer, c config.Log) (*slog.Logger, *slog.LevelVar) {
+	level := new(slog.LevelVar)
 	_ = level.UnmarshalText([]byte(c.Level)) // Validate has checked it
 	o := &slog.HandlerOptions{Level: level}
 	if c.Format == "json" {
-		return slog.New(slog.NewJSONHandler(w, o))
+		return slog.New(slog.NewJSONHandler(w, o)), level
 	}
-	return slog.New(slog.NewTextHandler(w, o))
+	return slog.New(slog.NewTextHandler(w, o)), level
 }
 
 func newServeCommand() *cobra.Command {
@@ -94,8 +108,10 @@ everything is stored in ./linkstead-data, devices and MQTT clients connect to po
 plain MQTT, TLS or WebSocket, and the admin API listens on loopback.
 
 Settings come from the defaults, then the file, then LINKSTEAD_… variables, then flags;
-"linkstead config" shows the result and where each value came from. SIGHUP reads the
-certificate again without closing a connection.`,
+"linkstead config" shows the result and where each value came from. SIGHUP, or
+"linkstead reload", has the file and the certificate read again without closing a connection.
+SIGTERM drains: what clients have begun is finished and they are told; a second one stops
+at once.`,
 		Example: `  linkstead serve
   linkstead serve --data /var/lib/linkstead --listen :1883 --listen :443
   linkstead serve --config /etc/linkstead.toml --log-format json`,
@@ -104,14 +120,24 @@ certificate again without closing a connection.`,
 			if err != nil {
 				return err
 			}
-			logger := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			logger, level := newLogger(cmd.ErrOrStderr(), cfg.Log)
+			var manager systemd.Notifier
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
-			s, err := server.Start(ctx, cfg, server.Options{Logger: logger, Sources: sources, Version: version()})
+			s, err := server.Start(ctx, cfg, server.Options{
+				Logger: logger, Level: level, Sources: sources, Version: version(),
+				Sockets: systemd.Sockets(), Notify: manager,
+				Load: func() (config.Config, config.Sources, error) { return f.load(cmd) },
+			})
 			if err != nil {
 				return startError(err)
 			}
 			announce(logger, s, cfg)
+			watching, unwatch := context.WithCancel(context.Background())
+			defer unwatch()
+			go manager.Watchdog(watching, s.Alive, func() {
+				logger.Error("an event loop does not answer; the service manager's watchdog is not fed")
+			})
 			return runUntil(ctx, stop, logger, s)
 		},
 	}
@@ -144,11 +170,8 @@ func announce(logger *slog.Logger, s *server.Server, cfg config.Config) {
 	}
 }
 
-// stopWithin is how long clients get to take what was written for them.
-const stopWithin = 10 * time.Second
-
-// runUntil serves until ctx ends, then stops. A second signal ends the process at
-// once.
+// runUntil serves until ctx ends, then stops within the configured time. A second
+// signal cuts clients off and stops at once.
 func runUntil(ctx context.Context, restore func(), logger *slog.Logger, s *server.Server) error {
 	hup := make(chan os.Signal, 1)
 	notifyReload(hup)
@@ -156,24 +179,30 @@ func runUntil(ctx context.Context, restore func(), logger *slog.Logger, s *serve
 	for {
 		select {
 		case <-hup:
-			if err := s.ReloadCertificate(); err != nil {
-				logger.Error("the certificate was not reloaded; the old one stays", "error", err)
-				continue
-			}
-			logger.Info("the certificate was reloaded")
+			_, _ = s.Reload(ctx, "SIGHUP") // it logs what has changed, or what is wrong
 			continue
 		case <-ctx.Done():
 		}
 		break
 	}
+	again, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
 	restore()
-	logger.Info("stopping")
-	stopping, cancel := context.WithTimeout(context.Background(), stopWithin)
+	within := s.DrainTimeout()
+	logger.Info("stopping", "drain_timeout", within)
+	stopping, cancel := context.WithTimeout(again, within)
 	defer cancel()
-	if err := s.Shutdown(stopping); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+	err := s.Shutdown(stopping)
+	switch {
+	case errors.Is(err, context.Canceled):
+		logger.Warn("stopped at once by a second signal; clients were cut off")
+	case errors.Is(err, context.DeadlineExceeded):
+		logger.Warn("stopped; clients that had not taken everything within drain_timeout were cut off")
+	case err != nil:
 		return fmt.Errorf("the server did not stop cleanly: %w", err)
+	default:
+		logger.Info("stopped")
 	}
-	logger.Info("stopped")
 	return nil
 }
 
@@ -183,36 +212,4 @@ func version() string {
 		return info.Main.Version
 	}
 	return "(devel)"
-}
-
-func newConfigCommand() *cobra.Command {
-	var f serverFlags
-	cmd := &cobra.Command{
-		Use:     "config",
-		Short:   "Show the effective configuration and where each value comes from",
-		GroupID: groupServer,
-		Args:    cobra.NoArgs,
-		Long: `Show every setting that "linkstead serve" would use with the same flags, file and
-environment, and where its value comes from. The key is its name in the file; the variable
-is LINKSTEAD_ and the key in upper case with underscores: tls.min_version is
-LINKSTEAD_TLS_MIN_VERSION.`,
-		Example: `  linkstead config
-  linkstead config --data /srv/linkstead --json`,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, sources, err := f.load(cmd)
-			if err != nil {
-				return err
-			}
-			entries := cfg.Entries(sources)
-			return output(cmd, entries, func(w io.Writer) error {
-				rows := make([][]string, 0, len(entries))
-				for _, e := range entries {
-					rows = append(rows, []string{e.Key, fmt.Sprint(e.Value), e.Source})
-				}
-				return printTable(w, []string{"KEY", "VALUE", "SOURCE"}, rows)
-			})
-		},
-	}
-	f.register(cmd)
-	return cmd
 }

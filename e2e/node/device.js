@@ -23,7 +23,17 @@ device.onProps((message) => {
   device.publish(topic, JSON.stringify({ id: message.id, code: 200, data: {} }));
 });
 
+device.onShadow((message) => emit('shadow', { message }));
+device.onConfig((message) => {
+  emit('config', { message });
+  device.publish(device.model.CONFIG_SUBSCRIBE_RESP_TOPIC, JSON.stringify({ id: message.id, code: 200, data: {} }));
+});
+
 commands({
+  getConfig: () => device.getConfig((reply) => emit('reply', { to: 'getConfig', reply })),
+  getShadow: () => device.getShadow(),
+  postShadow: ({ reported }) => device.postShadow(reported),
+  deleteShadow: ({ keys }) => device.deleteShadow(keys),
   // service registers a listener that answers with data; type is "async" or "sync".
   service: ({ name, type, data }) => {
     device.onService(name, (message, reply) => {

@@ -35,16 +35,19 @@ type Options struct {
 	Version string
 	// MQTTAddresses lists where devices and MQTT clients connect.
 	MQTTAddresses func() []string
-	// CAFile is the certificate that TLS devices trust, or "".
-	CAFile string
-	// Config is the effective configuration.
-	Config         []config.Entry
+	// CAFile gives the certificate that TLS devices trust, or "".
+	CAFile func() string
+	// Config gives the effective configuration.
+	Config func() []config.Entry
+	// Reload reads the configuration again on somebody's behalf, and returns what
+	// has changed; nil if the server has none to read.
+	Reload         func(ctx context.Context, who string) ([]config.Change, error)
 	QueueMetrics   func() queue.Metrics
 	TransportStats func() transport.Stats
-	// Metrics serves /metrics; MetricsToken opens it besides Token, and nothing
-	// else. If it is "" only Token does.
+	// Metrics serves /metrics; the token that MetricsToken gives opens it besides
+	// Token, and nothing else. If it is nil or gives "" only Token does.
 	Metrics      http.Handler
-	MetricsToken string
+	MetricsToken func() string
 	// Trace has the records of devices' messages; nil if none are kept.
 	Trace *trace.Ring
 	// Writable names the stores that do not take writes before ctx ends; nil asks
@@ -56,7 +59,6 @@ type Options struct {
 type handler struct {
 	Options
 	token   [sha256.Size]byte
-	scraper *[sha256.Size]byte // of MetricsToken, nil if there is none
 	health  health
 	started time.Time
 	mux     *http.ServeMux
@@ -69,11 +71,7 @@ func New(o Options) http.Handler {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
 	h := &handler{Options: o, token: sha256.Sum256([]byte(o.Token)), started: time.Now(), mux: http.NewServeMux()}
-	if o.MetricsToken != "" {
-		sum := sha256.Sum256([]byte(o.MetricsToken))
-		h.scraper = &sum
-	}
-	h.Token, h.MetricsToken = "", ""
+	h.Token = ""
 	h.routes()
 	return h
 }
@@ -82,14 +80,22 @@ func New(o Options) http.Handler {
 // name.
 func (h *handler) routes() {
 	h.handle("GET /v1/status", h.getStatus)
+	h.handle("POST /v1/reload", h.reload)
 	h.productRoutes()
 	h.modelRoutes()
 	h.deviceRoutes()
 	h.propertyRoutes()
 	h.eventRoutes()
 	h.serviceRoutes()
+	h.desiredRoutes()
+	h.deviceLogRoutes()
+	h.shadowRoutes()
+	h.rrpcRoutes()
 	h.gatewayRoutes()
 	h.certificateRoutes()
+	h.scriptRoutes()
+	h.remoteConfigRoutes()
+	h.firmwareRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)
@@ -135,7 +141,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			Hint: "send Authorization: Bearer with the content of admin.token in the server's data directory"})
 		return
 	}
-	r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+	most := int64(maxBody)
+	if isFirmware(r) {
+		most = platform.MaxPackage + 1
+	}
+	r.Body = http.MaxBytesReader(w, r.Body, most)
 	if _, pattern := h.mux.Handler(r); pattern == "" {
 		h.noRoute(w, r)
 		return
@@ -187,8 +197,17 @@ func (h *handler) allowed(r *http.Request) bool {
 	kind, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	sum := sha256.Sum256([]byte(strings.TrimSpace(token)))
 	admin := subtle.ConstantTimeCompare(sum[:], h.token[:]) == 1
-	scraper := r.URL.Path == metricsPath && h.scraper != nil && subtle.ConstantTimeCompare(sum[:], h.scraper[:]) == 1
-	return strings.EqualFold(kind, "Bearer") && (admin || scraper)
+	return strings.EqualFold(kind, "Bearer") && (admin || r.URL.Path == metricsPath && h.scraper(sum))
+}
+
+// scraper reports whether this is the sum of the token for /metrics.
+func (h *handler) scraper(sum [sha256.Size]byte) bool {
+	if h.MetricsToken == nil {
+		return false
+	}
+	token := h.MetricsToken()
+	own := sha256.Sum256([]byte(token))
+	return subtle.ConstantTimeCompare(sum[:], own[:]) == 1 && token != ""
 }
 
 // UserHeader may name the person behind a request, for the audit log.

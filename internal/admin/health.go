@@ -3,6 +3,7 @@ package admin
 import (
 	"context"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -55,7 +56,11 @@ func (h *handler) serveHealth(w http.ResponseWriter, r *http.Request) bool {
 		return true
 	}
 	kept.mu.Lock()
-	if kept.at.IsZero() || time.Since(kept.at) > healthKept {
+	old := kept.at.IsZero() || time.Since(kept.at) > healthKept
+	if kept == &h.health.ready && h.Broker.Draining() && !slices.Contains(kept.answer.Reasons, "draining") {
+		old = true // no new client must be sent here from now on
+	}
+	if old {
 		kept.answer, kept.at = look(), time.Now()
 	}
 	a := kept.answer

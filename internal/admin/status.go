@@ -60,8 +60,14 @@ func (h *handler) getStatus(w http.ResponseWriter, r *http.Request) error {
 	runtime.ReadMemStats(&mem)
 	s := Status{
 		Version: h.Version, Go: runtime.Version(), StartedAt: h.started.UnixMilli(), UptimeMS: time.Since(h.started).Milliseconds(),
-		Admin: h.Address, CAFile: h.CAFile, Heap: mem.HeapAlloc, Goroutines: runtime.NumGoroutine(),
-		Broker: h.Broker.Stats(), Config: h.Config,
+		Admin: h.Address, Heap: mem.HeapAlloc, Goroutines: runtime.NumGoroutine(),
+		Broker: h.Broker.Stats(),
+	}
+	if h.CAFile != nil {
+		s.CAFile = h.CAFile()
+	}
+	if h.Config != nil {
+		s.Config = h.Config()
 	}
 	if h.MQTTAddresses != nil {
 		s.Addresses = h.MQTTAddresses()

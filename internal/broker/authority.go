@@ -60,6 +60,14 @@ type Authority interface {
 	// Login calls done exactly once with an admission or a refusal, either before
 	// it returns or later from any goroutine. It must not block.
 	Login(r *LoginRequest, done func(*Admission, *Refusal))
+	// Converse begins an extended authentication by a method, for r, whose password
+	// counts for nothing; nil if the method is not offered.
+	Converse(method string, r *LoginRequest) Conversation
+	// Rights finds what the owner of a session (Admission.Owner) may do now, while
+	// no connection of it need be there: for a will that has waited. It calls
+	// found exactly once, like Login; with nil if the owner exists no more, and
+	// with an error if that cannot be known at the moment.
+	Rights(owner string, found func(Rights, error))
 	// Implicit names the session that gets what is published to a topic without
 	// having subscribed to it (a device and its system topics), or "".
 	Implicit(topic string) (key string)
@@ -87,6 +95,12 @@ type Rights interface {
 	// Receive reports whether a message that was queued or retained may still be
 	// delivered.
 	Receive(topic string) bool
+}
+
+// Rewriter is a Rights that has the Handler put another message in the place of one
+// with a query: those are handed over and go to no subscriber by themselves.
+type Rewriter interface {
+	Rewrites(topic, query string) bool
 }
 
 // Handler answers system topics and learns of connections. Its methods are

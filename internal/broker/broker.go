@@ -1,7 +1,6 @@
 package broker
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -31,6 +30,8 @@ type Options struct {
 	SysInterval time.Duration
 	Version     string
 	Logger      *slog.Logger
+	// Sharing is how messages of shared subscriptions are spread.
+	Sharing Sharing
 	// OpeningPacket is the largest packet accepted before login, in bytes; 0
 	// means 16 KiB.
 	OpeningPacket int
@@ -47,18 +48,22 @@ type Broker struct {
 	handler   Handler
 	log       storage
 	logger    *slog.Logger
-	unknown   Profile // of connections that have not logged in
+	unknown   atomic.Pointer[Profile] // of connections that have not logged in
 
-	loops     []*loop
-	index     *topics.Index[*Session]
-	retained  *topics.Retained[*retained]
-	sessions  *registry
-	readers   *readers
-	lastID    atomic.Uint64
-	started   atomic.Bool
-	draining  atomic.Bool
-	since     time.Time
-	submitted atomic.Int64 // bytes on their way to the disk; see pressure.go
+	loops       []*loop
+	index       *topics.Index[*Session]
+	retained    *topics.Retained[*retained]
+	sessions    *registry
+	readers     *readers
+	left        []*Session // ended before the start, with messages that others may get
+	lastID      atomic.Uint64
+	started     atomic.Bool
+	draining    atomic.Bool
+	farewell    atomic.Pointer[Farewell]
+	since       time.Time
+	sysInterval atomic.Int64     // ns; see Options
+	sysTimer    *transport.Timer // the first loop's
+	submitted   atomic.Int64     // bytes on their way to the disk; see pressure.go
 
 	tapMu    sync.Mutex
 	taps     []*Tap
@@ -79,17 +84,14 @@ func New(o Options) (*Broker, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	if o.OpeningPacket == 0 {
-		o.OpeningPacket = 16 << 10
-	}
 	b := &Broker{
 		options: o, authority: o.Authority, handler: o.Handler, log: o.Log, logger: o.Logger,
-		unknown:  Profile{MaxPacket: o.OpeningPacket, Tolerance: mqtt.TolerateDevices},
 		index:    topics.New[*Session](),
 		retained: topics.NewRetained[*retained](),
 		sessions: newRegistry(),
 		since:    time.Now(),
 	}
+	b.set(Settings{o.OpeningPacket, o.SysInterval})
 	return b, nil
 }
 
@@ -107,6 +109,16 @@ func (b *Broker) Start(loops []*transport.Loop) error {
 	}
 	b.readers = newReaders(b.log, 4)
 	b.started.Store(true)
+	b.sessions.each(func(s *Session) { // before the sweep, which may end sessions
+		if s.delayed != nil {
+			s.home.t.Post(task{func() { s.home.awaitWill(s) }})
+		}
+	})
+	for _, s := range b.left {
+		v := s.home.salvageOf(s)
+		s.home.t.Post(task{v.begin})
+	}
+	b.left = nil
 	for _, l := range b.loops {
 		l.t.Post(task{func() { l.sweep() }})
 	}
@@ -127,17 +139,29 @@ func (b *Broker) load() error {
 		s.home = b.loops[n%len(b.loops)]
 		n++
 		b.lastID.Store(max(b.lastID.Load(), uint64(id)))
+		if s.gone {
+			b.left = append(b.left, s)
+			return nil
+		}
 		if _, created := b.sessions.getOrPut(s.key, func() *Session { return s }); !created {
 			b.logger.Error("two stored sessions have one key; the second is skipped", "client", s.key)
 			return nil
 		}
 		for _, sub := range s.subs.list {
+			s.joinShare(sub.filter)
 			b.index.Subscribe(sub.filter, s, sub.options, sub.id)
 		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the stored sessions: %w", err)
+	}
+	for _, s := range b.left {
+		_, _, count, _, err := b.log.Stats(s.id)
+		if err != nil {
+			return fmt.Errorf("reading what %s left: %w", s.key, err)
+		}
+		s.stored, s.suspect = count, s.seq
 	}
 	for i := range b.sessions.shards {
 		for _, s := range b.sessions.shards[i].m {
@@ -146,16 +170,28 @@ func (b *Broker) load() error {
 			}
 		}
 	}
+	var expiring []*ending
 	err = b.log.Retained(func(topic string, m *queue.Message) error {
 		b.retained.Set(topic, &retained{
 			payload: append([]byte(nil), m.Payload...), properties: append([]byte(nil), m.Properties...),
 			qos: m.QoS, publishedMS: m.PublishedMS, expiresMS: m.ExpiresMS, publisher: m.Publisher,
 		})
+		if m.ExpiresMS > 0 {
+			expiring = append(expiring, &ending{topic: topic, atMS: m.ExpiresMS})
+		}
 		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the retained messages: %w", err)
 	}
+	keeper := b.loops[0]
+	keeper.t.Post(task{func() {
+		for _, e := range expiring {
+			if _, known := keeper.expiring.at[e.topic]; !known {
+				keeper.retainedUntil(e.topic, e.atMS)
+			}
+		}
+	}})
 	return nil
 }
 
@@ -172,12 +208,12 @@ func (b *Broker) loadQueue(s *Session) error {
 	s.sent = min(s.sent, s.seq)
 	if count > 0 {
 		s.done = uint64(first) - 1
-		// Which of them were sent before the server stopped is known only as far
-		// as the record tells. Messages are sent in order, so those that may have
-		// been in flight are the first of what is left, one window of them.
-		s.suspects = s.profile.Window
 	}
-	if s.offlineMS == 0 { // it was connected: its time begins to run now
+	if s.offlineMS == 0 { // it was connected when the server was killed: its time begins to run now
+		// Any of them may have been sent. A window of the first would not do: what
+		// the client acknowledged made room for others, and may still be here
+		// because its deletion did not reach the disk.
+		s.suspect = s.seq
 		s.offlineMS = b.loops[0].nowMS()
 	}
 	ids, err := b.log.Received(s.id)
@@ -191,32 +227,6 @@ func (b *Broker) loadQueue(s *Session) error {
 }
 
 func (b *Broker) nextSessionID() queue.SessionID { return queue.SessionID(b.lastID.Add(1)) }
-
-// Drain disconnects every client, telling 5.0 clients why, and returns when all
-// loops have done so.
-func (b *Broker) Drain(ctx context.Context) error {
-	b.draining.Store(true)
-	var wg sync.WaitGroup
-	for _, l := range b.loops {
-		wg.Add(1)
-		l.t.Post(task{func() {
-			defer wg.Done()
-			for c := l.clients; c != nil; {
-				next := c.next
-				c.close(errShutdown, mqtt.ServerShuttingDown)
-				c = next
-			}
-		}})
-	}
-	done := make(chan struct{})
-	go func() { wg.Wait(); close(done) }()
-	select {
-	case <-done:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
 
 // Close stops the broker's own goroutines. The transport is closed before, the
 // log afterwards.

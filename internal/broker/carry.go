@@ -318,10 +318,7 @@ func (l *loop) pumpCarried(s *Session) {
 			}
 			continue
 		}
-		if s.suspects > 0 && !again {
-			s.suspects--
-			again = true
-		}
+		again = again || m.seq <= s.suspect
 		s.sent = max(s.sent, m.seq)
 		s.out.Send(m.seq, 1)
 		size := int64(m.bytes())
@@ -373,20 +370,19 @@ func (l *loop) sendHeld(c *client) {
 			k.held = nil
 		}
 		it := &h.it
-		p := publication{topic: it.topic, payload: it.payload, properties: it.properties}
+		m := packet{topic: it.topic, qos: 1, dup: h.dup, payload: it.payload, properties: it.properties}
 		if !it.ownLimit {
-			p.expiresMS = it.expiresMS
+			m.expiresMS = it.expiresMS
 		}
-		if !l.fits(c, &p, 1, nil) {
-			l.drop(DropTooLarge, h.s.key, p.topic, 1, len(p.payload))
+		if !c.fits(&m) {
+			l.drop(DropTooLarge, h.s.key, it.topic, 1, len(it.payload))
 			l.carriedDone(k, h.carriedMessage)
 			continue
 		}
 		id := c.carriedID()
 		k.inflight[id] = h.carriedMessage
 		l.stats.delivered.add(1)
-		c.end(appendPublish(c.begin(), c.version, publishHeader(1, false, h.dup), p.topic, id,
-			l.propertiesFor(c, p.properties, p.expiresMS), nil, p.payload))
+		c.end(l.appendTo(c.begin(), c, &m, id))
 	}
 }
 

@@ -15,6 +15,7 @@ type phase uint8
 const (
 	awaitingConnect phase = iota
 	authenticating        // the Authority has been asked; nothing more is read
+	challenged            // the client has been asked for more with AUTH
 	admitted              // the Authority has answered; CONNECT is taken up again
 	connected
 )
@@ -37,7 +38,6 @@ type client struct {
 	told     bool // the handler knows of it
 
 	keepAlive uint16 // seconds
-	maxPacket uint32 // 5.0 Maximum Packet Size of the client; 0 none
 	sinceMS   int64
 	clientID  string
 	principal any
@@ -52,6 +52,7 @@ type client struct {
 	held      [][]byte // QoS 0 packets that wait until started
 	heldBytes int
 	replays   []*replay
+	five      *five // nil before 5.0
 
 	// the topic published to last, with what was decided about it
 	lastTopic    string
@@ -74,7 +75,9 @@ var (
 	errKicked      = errors.New("closed by the server's owner")
 	errShutdown    = errors.New("the server is shutting down")
 	errStorage     = errors.New("the server could not store a message; the client may send it again")
+	errTooSmall    = errors.New("the client's Maximum Packet Size is too small for a CONNACK")
 	errRefused     = errors.New("the login was refused")
+	errAnswer      = errors.New("the answer to so many filters is larger than the client takes; it can send fewer in a packet")
 	errLifetime    = errors.New("the time of a connection of this kind is over")
 	errConnectSame = errors.New("a second CONNECT on one connection [MQTT-3.1.0-2]")
 )
@@ -82,7 +85,7 @@ var (
 // Opened is called by the transport for a connection that speaks MQTT.
 func (b *Broker) Opened(tc *transport.Conn) {
 	l := b.loops[tc.Loop().Index()]
-	c := &client{conn: tc, loop: l, profile: &b.unknown}
+	c := &client{conn: tc, loop: l, profile: b.unknown.Load()}
 	tc.Attachment = c
 	l.link(c)
 }
@@ -138,7 +141,7 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 		if l.hinder(c, f.Type) {
 			break
 		}
-		if c.acks.Len() >= maxOwed {
+		if c.acks.Len() >= maxOwed && !c.overruns(f) {
 			c.stalled = true
 			c.conn.Pause()
 			break
@@ -182,6 +185,8 @@ func (l *loop) receive(c *client, f mqtt.Frame) error {
 		return nil
 	case mqtt.DISCONNECT:
 		return l.onDisconnect(c, f)
+	case mqtt.AUTH:
+		return l.onAuth(c, f)
 	case mqtt.CONNECT:
 		return &mqtt.MalformedError{Field: "packet type", Clause: "MQTT-3.1.0-2", Code: mqtt.ProtocolError, Reason: errConnectSame.Error()}
 	}
@@ -190,14 +195,11 @@ func (l *loop) receive(c *client, f mqtt.Frame) error {
 }
 
 // onDisconnect ends the connection on the client's wish: the will is discarded
-// [MQTT-3.14.4-3], except with 5.0 reason 0x04.
+// [MQTT-3.14.4-3], but not with a 5.0 reason other than 0x00.
 func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
 	var p mqtt.Disconnect
 	if err := p.Decode(f, c.version); err != nil {
 		return err
-	}
-	if p.Code != mqtt.DisconnectWithWill {
-		c.will = nil
 	}
 	if s := c.session; s != nil && c.version == mqtt.V5 {
 		if expiry, given := p.Properties.Uint32(mqtt.PropSessionExpiryInterval); given {
@@ -205,8 +207,11 @@ func (l *loop) onDisconnect(c *client, f mqtt.Frame) error {
 				return &mqtt.MalformedError{Field: "Session Expiry Interval", Clause: "MQTT-3.14.2-2", Code: mqtt.ProtocolError,
 					Reason: "a session that was to end with its connection cannot be given a lifetime in DISCONNECT"}
 			}
-			s.expirySeconds = expiry
+			s.expirySeconds = c.profile.capExpiry(expiry)
 		}
+	}
+	if p.Code == mqtt.NormalDisconnection {
+		c.will = nil
 	}
 	c.close(errDisconnect, mqtt.Success)
 	return nil
@@ -234,8 +239,10 @@ func (c *client) close(cause error, code mqtt.ReasonCode) {
 		c.stopPacing()
 	}
 	if c.version == mqtt.V5 && c.phase == connected && code != mqtt.Success {
-		p := mqtt.Disconnect{Code: code}
-		c.end(p.Append(c.begin(), c.version))
+		c.endWith(c.reason(cause.Error()), func(dst []byte, p mqtt.Properties) []byte {
+			d := mqtt.Disconnect{Code: code, Properties: p}
+			return d.Append(dst, c.version)
+		})
 	}
 	c.closed = true
 	c.cause = cause
@@ -267,6 +274,12 @@ func (b *Broker) Writable(tc *transport.Conn) {
 	}
 	c.loop.pump(c.session)
 	c.loop.replay(c)
+}
+
+// Idle is called by the transport when the keep-alive has run out
+// [MQTT-3.1.2-22]: a 5.0 client is told.
+func (b *Broker) Idle(tc *transport.Conn) {
+	tc.Attachment.(*client).close(transport.ErrIdle, mqtt.KeepAliveTimeout)
 }
 
 // EndTurn is called by the transport before a loop writes.
@@ -346,8 +359,17 @@ func (c *client) answer(a session.Ack) {
 				a.Codes[i] = mqtt.UnspecifiedError
 			}
 		}
-		p := mqtt.Suback{PacketID: a.ID, Codes: a.Codes}
-		c.end(p.Append(c.begin(), c.version))
+		if c.tooLong(&a) {
+			return
+		}
+		var reason mqtt.Properties
+		if a.Reason != "" {
+			reason = c.reason(a.Reason)
+		}
+		c.endWith(reason, func(dst []byte, p mqtt.Properties) []byte {
+			suback := mqtt.Suback{PacketID: a.ID, Codes: a.Codes, Properties: p}
+			return suback.Append(dst, c.version)
+		})
 	case mqtt.UNSUBACK:
 		if a.Code != mqtt.Success {
 			if c.version != mqtt.V5 {
@@ -358,6 +380,9 @@ func (c *client) answer(a session.Ack) {
 				a.Codes[i] = mqtt.UnspecifiedError
 			}
 		}
+		if c.tooLong(&a) {
+			return
+		}
 		p := mqtt.Unsuback{PacketID: a.ID, Codes: a.Codes}
 		c.end(p.Append(c.begin(), c.version))
 	default:
@@ -367,6 +392,20 @@ func (c *client) answer(a session.Ack) {
 		}
 		c.sendAck(a.Type, a.ID, a.Code)
 	}
+}
+
+// tooLong closes a 5.0 client that asked about so many filters at once that it
+// does not take the answer [MQTT-3.1.2-24]. It can ask in smaller packets.
+func (c *client) tooLong(a *session.Ack) bool {
+	if c.five == nil || c.five.maxPacket == 0 {
+		return false
+	}
+	rest := 3 + len(a.Codes) // identifier, no properties, codes
+	if 1+varintSize(rest)+rest <= int(c.five.maxPacket) {
+		return false
+	}
+	c.close(errAnswer, mqtt.PacketTooLarge)
+	return true
 }
 
 // after runs f on the client's loop once d has passed, unless it is closed then.

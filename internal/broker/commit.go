@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 
 	"github.com/linkstead/linkstead/internal/queue"
@@ -57,6 +58,7 @@ func (c *commit) Committed(err error) {
 func (c *commit) Run(*transport.Loop) {
 	l := c.loop
 	l.b.submitted.Add(-c.size)
+	l.committing--
 	l.b.log.PutBatch(c.batch)
 	if c.err != nil {
 		l.b.storageFailed(c.err)
@@ -66,14 +68,14 @@ func (c *commit) Run(*transport.Loop) {
 	}
 	for _, x := range c.exchanges {
 		if c.err != nil {
-			x.fail(mqtt.ImplementationSpecificError)
+			x.fail(storeCode(c.err))
 		}
 		x.release(l)
 	}
 	for _, o := range c.owed {
 		code := mqtt.Success
 		if c.err != nil {
-			code = mqtt.ImplementationSpecificError
+			code = storeCode(c.err)
 			l.takeBack(o.client.session, o.fresh)
 		}
 		if !o.client.closed {
@@ -85,7 +87,7 @@ func (c *commit) Run(*transport.Loop) {
 		switch {
 		case r.client.closed:
 		case c.err != nil:
-			r.client.close(errStorage, mqtt.ImplementationSpecificError)
+			r.client.close(errStorage, storeCode(c.err))
 		default:
 			r.client.sendAck(r.kind, r.id, mqtt.Success)
 		}
@@ -110,6 +112,15 @@ func (c *commit) Run(*transport.Loop) {
 	*c = commit{sessions: c.sessions[:0], records: c.records[:0], exchanges: c.exchanges[:0],
 		owed: c.owed[:0], replies: c.replies[:0], after: c.after[:0]}
 	commits.Put(c)
+}
+
+// storeCode is how a 5.0 client is told that a message could not be stored: the
+// server's limits, or a fault.
+func storeCode(err error) mqtt.ReasonCode {
+	if errors.Is(err, queue.ErrDiskFull) || errors.Is(err, queue.ErrOverloaded) {
+		return mqtt.QuotaExceeded
+	}
+	return mqtt.ImplementationSpecificError
 }
 
 // withdraw takes messages that the disk did not accept out of a session: their

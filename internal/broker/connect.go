@@ -19,7 +19,16 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 	switch c.phase {
 	case authenticating:
 		return false
+	case challenged:
+		if c.five.talk.taken {
+			c.five.talk.taken = false
+			return true
+		}
+		return l.challenge(c, f)
 	case admitted:
+		if c.five != nil {
+			return l.taken(c)
+		}
 		return l.enter(c, f)
 	}
 	if f.Type != mqtt.CONNECT {
@@ -43,8 +52,10 @@ func (l *loop) greet(c *client, f mqtt.Frame, all []byte) (done bool) {
 		r.Certificates = t.PeerCertificates
 	}
 	if _, extended := p.Properties.String(mqtt.PropAuthenticationMethod); extended {
-		l.refuse(c, r, &Refusal{Code: mqtt.BadAuthenticationMethod, Identity: r.ClientID,
-			Cause: "extended authentication is not offered; log in with user name and password"})
+		return l.converse(c, f, &p, r)
+	}
+	if l.draining {
+		l.refuse(c, r, &Refusal{Code: mqtt.ServerUnavailable, Identity: r.ClientID, Cause: errShutdown.Error()})
 		return false
 	}
 	c.phase = authenticating
@@ -93,14 +104,17 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 		l.refuseMalformed(c, f, err)
 		return false
 	}
-	if low, high := ad.Profile.MinKeepAlive, ad.Profile.MaxKeepAlive; p.KeepAlive < low || high > 0 && p.KeepAlive > high {
+	if why := ad.Profile.unmet(&p); why != nil {
 		if created {
 			l.b.sessions.remove(s)
 			s.gone = true
 		}
-		l.refuse(c, nil, &Refusal{Code: mqtt.ClientIdentifierNotValid, Identity: ad.Owner,
-			Cause: fmt.Sprintf("keep-alive is %d s; from %d to %d s is allowed", p.KeepAlive, low, high)})
+		why.Identity = ad.Owner
+		l.refuse(c, nil, why)
 		return false
+	}
+	if c.version == mqtt.V5 {
+		c.keepAlive = ad.Profile.serverKeepAlive(p.KeepAlive)
 	}
 	if s.owner != ad.Owner {
 		l.refuse(c, nil, &Refusal{Code: mqtt.NotAuthorized, Identity: ad.Owner,
@@ -146,12 +160,14 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	s.client, s.profile, s.rights = c, ad.Profile, ad.Rights
 	s.online.Store(true)
 	s.offlineMS = 0
+	l.cancelWill(s)
 
 	s.expirySeconds = 0
 	if !c.clean && c.version != mqtt.V5 {
 		s.expirySeconds = ^uint32(0)
 	}
 	window := ad.Profile.Window
+	var authentication mqtt.Properties
 	if c.version == mqtt.V5 {
 		if v, ok := p.Properties.Uint32(mqtt.PropSessionExpiryInterval); ok {
 			s.expirySeconds = v
@@ -159,9 +175,9 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 		if v, ok := p.Properties.Uint16(mqtt.PropReceiveMaximum); ok {
 			window = min(window, int(v))
 		}
-		if v, ok := p.Properties.Uint32(mqtt.PropMaximumPacketSize); ok {
-			c.maxPacket = v
-		}
+		authentication = c.authenticationOf()
+		c.five = newFive(p.Properties, ad.Profile, c.five)
+		c.five.inherited = s.in.Len()
 	}
 	s.out.SetWindow(window)
 	was := s.durable.Load()
@@ -188,7 +204,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 
 	ack := mqtt.Connack{SessionPresent: present && !c.profile.Device}
 	if c.version == mqtt.V5 {
-		ack.Properties = l.connackProperties(c, s, ad)
+		ack.Properties = append(l.connackProperties(c, s, ad, p), authentication...)
 	}
 	c.tap = l.b.tapFor(s.key)
 	if c.tap != nil {
@@ -196,7 +212,13 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	}
 	out := c.conn.Output()
 	c.mark = len(out)
-	c.end(ack.Append(out, c.version))
+	out = ack.Append(out, c.version)
+	if f := c.five; f != nil && f.maxPacket > 0 && len(out)-c.mark > int(f.maxPacket) { // nothing can be said [MQTT-3.1.2-24]
+		c.closed, c.cause = true, errTooSmall
+		c.conn.Close(errTooSmall)
+	} else {
+		c.end(out)
+	}
 	if c.profile.Pace > 0 {
 		c.pace = &pace{gap: c.profile.Pace, last: l.now(), until: l.now().Add(c.profile.PaceFor)}
 	}
@@ -243,23 +265,35 @@ func (l *loop) begin(c *client) {
 	l.pump(s)
 }
 
-func (l *loop) connackProperties(c *client, s *Session, ad *Admission) mqtt.Properties {
+func (l *loop) connackProperties(c *client, s *Session, ad *Admission, connect *mqtt.Connect) mqtt.Properties {
 	var p mqtt.Properties
-	if limit := c.profile.SessionExpiry; limit > 0 && s.expirySeconds != 0 && time.Duration(s.expirySeconds)*time.Second > limit {
-		s.expirySeconds = uint32(limit / time.Second)
+	if granted := c.profile.capExpiry(s.expirySeconds); granted != s.expirySeconds {
+		s.expirySeconds = granted
 		p = mqtt.AppendUint32Property(p, mqtt.PropSessionExpiryInterval, s.expirySeconds)
 	}
 	if ad.ClientID != "" {
 		p = mqtt.AppendStringProperty(p, mqtt.PropAssignedClientIdentifier, ad.ClientID)
 	}
 	p = mqtt.AppendUint16Property(p, mqtt.PropReceiveMaximum, uint16(min(c.profile.MaxReceived, 65535)))
+	if n := c.profile.TopicAliases; n > 0 {
+		p = mqtt.AppendUint16Property(p, mqtt.PropTopicAliasMaximum, uint16(min(n, 65535)))
+	}
 	if c.profile.MaxQoS < 2 {
 		p = mqtt.AppendByteProperty(p, mqtt.PropMaximumQoS, c.profile.MaxQoS)
 	}
 	if c.profile.Device {
 		p = mqtt.AppendByteProperty(p, mqtt.PropRetainAvailable, 0)
+		p = mqtt.AppendByteProperty(p, mqtt.PropSharedSubscriptionAvailable, 0)
 	}
 	p = mqtt.AppendUint32Property(p, mqtt.PropMaximumPacketSize, uint32(c.profile.MaxPacket))
+	if c.keepAlive != connect.KeepAlive {
+		p = mqtt.AppendUint16Property(p, mqtt.PropServerKeepAlive, c.keepAlive)
+	}
+	if wanted, _ := connect.Properties.Byte(mqtt.PropRequestResponseInformation); wanted == 1 {
+		if topic := c.responses(ad.ClientIDOr(c.clientID)); topic != "" {
+			p = mqtt.AppendStringProperty(p, mqtt.PropResponseInformation, topic)
+		}
+	}
 	return p
 }
 
@@ -330,14 +364,23 @@ func (l *loop) leave(c *client) {
 	c.held = nil
 	l.stats.connected.Add(-1)
 	l.meterConnected(c, -1)
-	waiting := s.forget()
+	var orphans []item
+	if s.expirySeconds == 0 {
+		orphans = s.orphans()
+	}
+	waiting := s.forget() - len(orphans)
 	s.more, s.reading = false, false
 	if c.told && l.b.handler != nil {
 		l.b.handler.Disconnected(c.connection(), c.cause.Error())
 	}
 	if w := c.will; w != nil {
 		c.will = nil
-		l.publishWill(s, w)
+		// The end of the session comes first, if it does [MQTT-3.1.2-8].
+		if delay := min(w.delay, s.expirySeconds); delay > 0 {
+			l.delayWill(s, w, delay)
+		} else {
+			l.publishWill(s, s.rights, w, nil)
+		}
 	}
 	switch {
 	case s.durable.Load() && s.expirySeconds != 0:
@@ -361,32 +404,49 @@ func (l *loop) leave(c *client) {
 		}
 		l.end(s)
 	}
+	for i := range orphans { // now that it is a member no more
+		if it := &orphans[i]; !l.adopt(it, nil) {
+			l.drop(DropSessionEnded, s.key, it.topic, it.qos, len(it.payload))
+		}
+	}
 }
 
 // discard empties a session: its messages, and with all its subscriptions and
 // its record too. A device keeps those over a clean start (spec/connect.md §5).
 func (l *loop) discard(s *Session, all bool) {
-	l.dropAll(DropSessionEnded, s.key, s.stored)
-	if s.id != 0 && s.durable.Load() {
-		l.pending().batch.Clear(s.id)
+	var left *salvage
+	if all && s.share != nil && s.id != 0 && s.stored > 0 && s.durable.Load() {
+		left = l.salvageOf(s) // others may get some of it
+	}
+	if left == nil {
+		l.dropAll(DropSessionEnded, s.key, s.stored)
+		if s.id != 0 && s.durable.Load() {
+			l.pending().batch.Clear(s.id)
+		}
 	}
 	s.forget()
 	s.in.Reset()
 	s.done, s.sent, s.committed, s.loaded = s.seq, s.seq, s.seq, s.seq
 	s.meterQueue(-s.stored, -s.storedBytes)
-	s.stored, s.storedBytes, s.suspects = 0, 0, 0
+	s.stored, s.storedBytes, s.suspect = 0, 0, 0
 	s.more, s.reading = false, false
 	if !all {
 		return
 	}
+	if s.delayed != nil {
+		l.fireWill(s, s.delayed)
+	}
 	for _, sub := range s.subs.list {
 		l.b.index.Unsubscribe(sub.filter, s)
 	}
-	s.subs = subscriptions{}
-	if s.id != 0 {
+	s.subs, s.share = subscriptions{}, nil
+	if left != nil {
+		l.pending().batch.PutSession(s.id, left.appendRecord(nil))
+		left.begin()
+	} else if s.id != 0 {
 		l.pending().batch.DeleteSession(s.id)
-		s.id = 0
 	}
+	s.id = 0
 }
 
 // end removes a session for good.

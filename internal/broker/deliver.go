@@ -22,8 +22,13 @@ const (
 // deliver gives a publication to a receiver that subscribed to it.
 func (l *loop) deliver(p *publication, t *target) {
 	s := t.s
-	if p.from == s && (p.noEcho || t.options.NoLocal()) {
-		return
+	if p.from == s {
+		if t.own != nil {
+			t = t.own
+		}
+		if p.noEcho || t.options.NoLocal() {
+			return
+		}
 	}
 	qos := p.qos
 	if s.device {
@@ -32,6 +37,9 @@ func (l *loop) deliver(p *publication, t *target) {
 		qos = min(qos, t.options.QoS())
 	}
 	l.deliverTo(p, s, qos, p.retain && t.options.RetainAsPublished(), t)
+	if t.group != nil {
+		s.weigh()
+	}
 }
 
 // deliverTo gives a publication to a session of this loop.
@@ -71,17 +79,20 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 	}
 	seq := s.seq + 1
 	if c.started && s.countWaiting() == 0 && s.out.Ready(seq) && !c.full(s.profile.MaxOutput) {
-		if !l.fits(c, p, qos, t) {
+		m := packetOf(p, qos, retain, t)
+		if !c.fits(&m) {
 			l.drop(DropTooLarge, s.key, p.topic, qos, len(p.payload))
 			return
 		}
 		s.seq = seq
 		s.sent, s.committed = seq, seq
 		id := s.out.Send(seq, qos)
+		if t != nil && t.group != nil {
+			s.fly(itemOf(p, seq, qos, retain, t))
+		}
 		l.stats.delivered.add(1)
 		l.traceDown(s, trace.Delivered, p.topic, id, qos, len(p.payload))
-		c.end(appendPublish(c.begin(), c.version, publishHeader(qos, retain, false), p.topic, id,
-			l.propertiesFor(c, p.properties, p.expiresMS), l.identifiers(c, t), p.payload))
+		c.end(l.appendTo(c.begin(), c, &m, id))
 		return
 	}
 	if s.countWaiting() >= s.profile.MaxQueued || s.waitingBytes+len(p.payload) > s.profile.MaxQueuedBytes {
@@ -102,14 +113,14 @@ func (l *loop) write(c *client, p *publication, retain bool, t *target) {
 		c.end(append(c.begin(), p.frame...))
 		return
 	}
-	if !l.fits(c, p, 0, t) {
+	m := packetOf(p, 0, retain, t)
+	if !c.fits(&m) {
 		l.drop(DropTooLarge, c.session.key, p.topic, 0, len(p.payload))
 		return
 	}
 	l.stats.delivered.add(1)
 	l.traceDown(c.session, trace.Delivered, p.topic, 0, 0, len(p.payload))
-	c.end(appendPublish(c.begin(), c.version, publishHeader(0, retain, false), p.topic, 0,
-		l.propertiesFor(c, p.properties, p.expiresMS), l.identifiers(c, t), p.payload))
+	c.end(l.appendTo(c.begin(), c, &m, 0))
 }
 
 // holdBack keeps a QoS 0 message that comes before the client is ready for what
@@ -119,55 +130,15 @@ func (l *loop) holdBack(c *client, p *publication, retain bool, t *target) {
 		l.drop(DropSlowConsumer, c.session.key, p.topic, 0, len(p.payload))
 		return
 	}
-	if !l.fits(c, p, 0, t) {
+	m := packetOf(p, 0, retain, t)
+	if !c.fits(&m) {
 		l.drop(DropTooLarge, c.session.key, p.topic, 0, len(p.payload))
 		return
 	}
-	packet := appendPublish(nil, c.version, publishHeader(0, retain, false), p.topic, 0,
-		l.propertiesFor(c, p.properties, p.expiresMS), l.identifiers(c, t), p.payload)
+	frame := l.appendTo(nil, c, &m, 0)
 	l.traceDown(c.session, trace.Queued, p.topic, 0, 0, len(p.payload))
-	c.held = append(c.held, packet)
-	c.heldBytes += len(packet)
-}
-
-// fits reports whether the packet is within the client's Maximum Packet Size
-// [MQTT-3.1.2-24].
-func (l *loop) fits(c *client, p *publication, qos byte, t *target) bool {
-	if c.maxPacket == 0 {
-		return true
-	}
-	props := len(p.properties)
-	if p.expiresMS > 0 {
-		props += 5
-	}
-	if t != nil && t.id != 0 {
-		props += 5 * (1 + len(t.more))
-	}
-	return publishSize(c.version, qos, p.topic, props, len(p.payload)) <= int(c.maxPacket)
-}
-
-// propertiesFor gives the properties of a message for a 5.0 client, with what is
-// left of its expiry interval [MQTT-3.3.2-6].
-func (l *loop) propertiesFor(c *client, properties []byte, expiresMS int64) []byte {
-	if c.version != mqtt.V5 || expiresMS == 0 {
-		return properties
-	}
-	left := max((expiresMS-l.nowMS()+999)/1000, 0)
-	b := make(mqtt.Properties, 0, len(properties)+5)
-	b = append(b, properties...)
-	return mqtt.AppendUint32Property(b, mqtt.PropMessageExpiryInterval, uint32(left))
-}
-
-// identifiers gives the subscription identifiers of a delivery as properties.
-func (l *loop) identifiers(c *client, t *target) []byte {
-	if c.version != mqtt.V5 || t == nil || t.id == 0 {
-		return nil
-	}
-	b := mqtt.AppendSubscriptionIdentifier(nil, t.id)
-	for _, id := range t.more {
-		b = mqtt.AppendSubscriptionIdentifier(b, id)
-	}
-	return b
+	c.held = append(c.held, frame)
+	c.heldBytes += len(frame)
 }
 
 // enqueue puts a message for a durable session into the turn's batch. It is sent
@@ -176,6 +147,7 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	size := len(p.topic) + len(p.payload) + len(p.properties)
 	if s.stored >= s.profile.MaxQueued || s.storedBytes+int64(size) > int64(s.profile.MaxQueuedBytes) {
 		l.drop(DropQueueFull, s.key, p.topic, qos, len(p.payload))
+		l.purge(s)
 		return
 	}
 	l.identify(s)
@@ -198,6 +170,9 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	}
 	if t != nil && t.id != 0 {
 		m.SubscriptionIDs = append(append(m.SubscriptionIDs, t.id), t.more...)
+	}
+	if t != nil && t.group != nil {
+		m.Share = t.group.Text
 	}
 	cm.batch.Append(s.id, queueSeq(s.seq), m)
 	s.stored++
@@ -233,12 +208,21 @@ func (l *loop) identify(s *Session) {
 
 // wait keeps a message in memory until the client can take it.
 func (l *loop) wait(s *Session, p *publication, seq uint64, qos byte, retain bool, t *target) {
+	s.push(itemOf(p, seq, qos, retain, t))
+}
+
+// itemOf is a publication that is kept for the receiver t, which may be nil.
+func itemOf(p *publication, seq uint64, qos byte, retain bool, t *target) item {
 	payload, properties := p.keep()
-	it := item{seq: seq, topic: p.topic, payload: payload, properties: properties, expiresMS: p.expiresMS, qos: qos, retain: retain}
+	it := item{seq: seq, topic: p.topic, payload: payload, properties: properties, expiresMS: p.expiresMS,
+		qos: qos, retain: retain, publisher: p.publisher}
 	if t != nil && t.id != 0 {
 		it.ids = append(append(it.ids, t.id), t.more...)
 	}
-	s.push(it)
+	if t != nil && t.group != nil {
+		it.share = t.group.Text
+	}
+	return it
 }
 
 // pump sends what waits, as far as the window, the client's reading and the disk
@@ -261,6 +245,9 @@ func (l *loop) pump(s *Session) {
 			}
 			return
 		}
+		if durable && l.draining && it.seq > s.sent {
+			return // it is on disk and waits for the next start
+		}
 		if durable && it.seq > s.committed || !s.out.Ready(it.seq) || c.full(s.profile.MaxOutput) {
 			return
 		}
@@ -278,13 +265,20 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 		return
 	}
 	reason := dropReasons
+	m := packet{topic: it.topic, qos: it.qos, retain: it.retain, payload: it.payload, properties: it.properties}
+	if !it.ownLimit {
+		m.expiresMS = it.expiresMS
+	}
+	if len(it.ids) > 0 {
+		m.id, m.more = it.ids[0], it.ids[1:]
+	}
 	again := it.seq <= s.sent
 	switch {
 	case !again && it.expiresMS > 0 && l.nowMS() >= it.expiresMS: // one whose delivery began goes on [MQTT-3.3.2-5]
 		reason = DropExpired
 	case !s.device && !c.rights.Receive(it.topic):
 		reason = DropNotAuthorized
-	case c.maxPacket > 0 && publishSize(c.version, it.qos, it.topic, len(it.properties)+5+5*len(it.ids), len(it.payload)) > int(c.maxPacket):
+	case !c.fits(&m):
 		reason = DropTooLarge
 	}
 	if reason != dropReasons {
@@ -295,26 +289,14 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 		}
 		return
 	}
-	if s.suspects > 0 && !again {
-		s.suspects--
-		again = true
-	}
+	again = again || it.seq <= s.suspect
 	s.sent = max(s.sent, it.seq)
 	id := s.out.Send(it.seq, it.qos)
+	if s.share != nil && !durable {
+		s.fly(*it)
+	}
 	l.stats.delivered.add(1)
 	l.traceDown(s, trace.Delivered, it.topic, id, it.qos, len(it.payload))
-	var ids mqtt.Properties
-	if c.version == mqtt.V5 {
-		for _, n := range it.ids {
-			ids = mqtt.AppendSubscriptionIdentifier(ids, n)
-		}
-	}
-	var properties []byte
-	if c.version == mqtt.V5 {
-		properties = it.properties
-		if it.expiresMS > 0 && !it.ownLimit {
-			properties = l.propertiesFor(c, properties, it.expiresMS)
-		}
-	}
-	c.end(appendPublish(c.begin(), c.version, publishHeader(it.qos, it.retain, again), it.topic, id, properties, ids, it.payload))
+	m.dup = again
+	c.end(l.appendTo(c.begin(), c, &m, id))
 }

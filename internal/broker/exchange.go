@@ -50,6 +50,7 @@ var exchanges = sync.Pool{New: func() any { return new(Exchange) }}
 func (l *loop) newExchange(c *client) *Exchange {
 	x := exchanges.Get().(*Exchange)
 	x.client, x.loop = c, l
+	l.exchanging++
 	x.pending.Store(1)
 	return x
 }
@@ -102,6 +103,7 @@ func (x *Exchange) release(on *loop) {
 func (x *Exchange) Run(*transport.Loop) { x.finish(x.loop) }
 
 func (x *Exchange) finish(l *loop) {
+	l.exchanging--
 	c := x.client
 	failed := mqtt.ReasonCode(x.code.Load())
 	if c == nil {

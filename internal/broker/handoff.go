@@ -3,6 +3,7 @@ package broker
 import (
 	"sync"
 
+	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/transport"
 )
 
@@ -33,6 +34,7 @@ type handed struct {
 	publishedMS         int64
 	expiresMS           int64
 	x                   *Exchange
+	tie                 *queue.Tie // with what other loops store
 }
 
 var handoffs = sync.Pool{New: func() any { return new(handoff) }}
@@ -70,6 +72,7 @@ func (l *loop) hand(i int, p *publication, targets []target, single *Session, la
 	if lasting && p.qos > 0 && p.x != nil {
 		p.x.hold()
 		it.x = p.x
+		it.tie = p.part()
 	}
 	h.items = append(h.items, it)
 }
@@ -89,11 +92,18 @@ func (h *handoff) Run(*transport.Loop) {
 		if it.framed {
 			p.frame = h.buf[it.start:it.end]
 		}
+		from := 0
+		if it.tie != nil {
+			from = l.pending().batch.Bytes()
+		}
 		for t := range it.targets {
 			l.deliver(p, &it.targets[t])
 		}
 		if it.single != nil {
 			l.deliverTo(p, it.single, p.qos, false, nil)
+		}
+		if it.tie != nil {
+			l.pending().batch.Tie(it.tie, from)
 		}
 		if it.x != nil {
 			it.x.release(l)

@@ -32,13 +32,20 @@ type loop struct {
 	unsubscribe mqtt.Unsubscribe
 	message     queue.Message
 	extra       []byte
+	own         []byte // properties of one receiver's packet
 	traced      []trace.Record
 	pub         publication
 
-	handed    atomic.Int64 // bytes in handoffs on their way to this loop
-	pressing  bool         // publishers wait; see pressure.go
-	pressedAt int64        // since when, ns
-	hindered  []*client    // those that do
+	expiring  expiring           // on the loop that keeps retained messages
+	purged    map[*Session]int64 // full queues that were looked through lately, and when, Unix milliseconds
+	handed    atomic.Int64       // bytes in handoffs on their way to this loop
+	pressing  bool               // publishers wait; see pressure.go
+	pressedAt int64              // since when, ns
+	hindered  []*client          // those that do
+
+	exchanging int  // exchanges that are not finished
+	committing int  // commits on their way to the disk
+	draining   bool // nothing new is begun; see drain.go
 
 	swept int // shards of the registry that the sweep has looked at
 }
@@ -73,6 +80,7 @@ func (l *loop) endTurn() {
 		}
 		c.size = int64(c.batch.Bytes())
 		l.b.submitted.Add(c.size)
+		l.committing++
 		l.b.log.Submit(c.batch, c)
 	}
 	l.watch()

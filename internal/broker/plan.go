@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"slices"
+
 	"github.com/linkstead/linkstead/internal/topics"
 )
 
@@ -12,6 +14,11 @@ type target struct {
 	// filters.
 	id   uint32
 	more []uint32
+	// own is what a client gets of its own publications if it asked for No Local
+	// with some of its filters and not with others: the latter only. Else nil.
+	own *target
+	// group is the shared subscription that the message is for, nil for none.
+	group *topics.Group[*Session]
 }
 
 // plan is who receives a topic, grouped by the loop that owns the receiver. It
@@ -77,8 +84,19 @@ func find(ts []target, s *Session, seen map[*Session]int) (int, bool) {
 
 // merge folds a second matching filter of the same client in: one delivery at
 // the highest QoS [MQTT-3.3.5-1], with every subscription identifier
-// [MQTT-3.3.4-4]. No Local keeps only if all filters ask for it.
+// [MQTT-3.3.4-4]. A filter with No Local plays no part in the delivery of the
+// client's own messages [MQTT-3.8.3-3].
 func (t *target) merge(e topics.Entry[*Session]) {
+	switch {
+	case t.own != nil:
+		if !e.Options.NoLocal() {
+			t.own.merge(e)
+		}
+	case t.options.NoLocal() && !e.Options.NoLocal():
+		t.own = &target{s: t.s, options: e.Options, id: e.ID}
+	case !t.options.NoLocal() && e.Options.NoLocal():
+		t.own = &target{s: t.s, options: t.options, id: t.id, more: slices.Clone(t.more)}
+	}
 	qos := max(t.options.QoS(), e.Options.QoS())
 	noLocal := t.options & e.Options & topics.NoLocal
 	asPublished := (t.options | e.Options) & topics.RetainAsPublished

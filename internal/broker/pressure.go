@@ -38,6 +38,11 @@ func (l *loop) pressed() bool {
 // hinder stops reading from a client that is about to publish, if it must wait.
 // Whatever else it sends waits with it, so that order is kept.
 func (l *loop) hinder(c *client, t mqtt.Type) bool {
+	if l.draining && begins(t) {
+		c.stalled = true
+		c.conn.Pause()
+		return true
+	}
 	if t != mqtt.PUBLISH || !l.pressing {
 		return false
 	}

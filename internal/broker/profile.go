@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/linkstead/linkstead/mqtt"
@@ -21,8 +22,12 @@ type Profile struct {
 	MaxPacket int
 	// Window is the most QoS 1 and 2 messages in flight to a client.
 	Window int
-	// MaxReceived is the most QoS 2 messages a client may leave unreleased.
+	// MaxReceived is the most QoS 2 messages a client may leave unreleased, and the
+	// Receive Maximum of the server.
 	MaxReceived int
+	// TopicAliases is the most topic aliases of a 5.0 client's connection, in each
+	// direction.
+	TopicAliases int
 	// MaxQueued and MaxQueuedBytes limit what waits for one client beyond its
 	// window, in memory or on disk.
 	MaxQueued      int
@@ -37,9 +42,14 @@ type Profile struct {
 	// SessionExpiry is how long a persistent session outlives its connection; 0
 	// means for ever.
 	SessionExpiry time.Duration
-	// MinKeepAlive and MaxKeepAlive bound the keep-alive of CONNECT in seconds;
-	// outside of them a login is refused. 0 means no bound.
+	// MinKeepAlive and MaxKeepAlive bound the keep-alive of CONNECT in seconds. A 5.0
+	// client is told the nearest one that is allowed, the login of others is refused.
+	// 0 means no bound.
 	MinKeepAlive, MaxKeepAlive uint16
+	// Responses is the prefix of the topics that a 5.0 client which asks for it is
+	// told to receive responses at: behind it comes its client identifier. A client
+	// without the right to subscribe there is told nothing. Empty: nobody is.
+	Responses string
 	// Lifetime ends every connection after so long; 0 means never. A connection for
 	// registration is for nothing else (spec/connect.md §10).
 	Lifetime time.Duration
@@ -60,6 +70,7 @@ func DeviceProfile() Profile {
 		MaxPacket:        256<<10 + 1024,
 		Window:           32,
 		MaxReceived:      128,
+		TopicAliases:     16,
 		MaxQueued:        10_000,
 		MaxQueuedBytes:   16 << 20,
 		MaxOutput:        1 << 20,
@@ -80,6 +91,8 @@ func ApplicationProfile() Profile {
 		MaxPacket:        1 << 20,
 		Window:           1024,
 		MaxReceived:      4096,
+		TopicAliases:     32,
+		Responses:        "response/",
 		MaxQueued:        100_000,
 		MaxQueuedBytes:   64 << 20,
 		MaxOutput:        4 << 20,
@@ -87,4 +100,47 @@ func ApplicationProfile() Profile {
 		MessageExpiry:    7 * 24 * time.Hour,
 		SessionExpiry:    30 * 24 * time.Hour,
 	}
+}
+
+// unmet says what a CONNECT asks for that its client cannot have; nil for
+// nothing. A 5.0 client is given another keep-alive in place of a refusal, but
+// its will is held against what CONNACK announces [MQTT-3.2.2-12]
+// [MQTT-3.2.2-13]; before 5.0 a device's will is parsed and discarded
+// (spec/connect.md §5).
+func (p *Profile) unmet(connect *mqtt.Connect) *Refusal {
+	low, high, keep := p.MinKeepAlive, p.MaxKeepAlive, connect.KeepAlive
+	switch {
+	case connect.Version != mqtt.V5:
+		if keep < low || high > 0 && keep > high {
+			return &Refusal{Code: mqtt.ClientIdentifierNotValid,
+				Cause: fmt.Sprintf("keep-alive is %d s; from %d to %d s is allowed", keep, low, high)}
+		}
+	case connect.HasWill && connect.Will.QoS > p.MaxQoS:
+		return &Refusal{Code: mqtt.QoSNotSupported,
+			Cause: fmt.Sprintf("the will has QoS %d; the highest is %d", connect.Will.QoS, p.MaxQoS)}
+	case connect.HasWill && connect.Will.Retain && p.Device:
+		return &Refusal{Code: mqtt.RetainNotSupported, Cause: "the will is to be retained, and nothing of a device is"}
+	}
+	return nil
+}
+
+// capExpiry gives the Session Expiry Interval that a client gets of the one it
+// wants, in seconds.
+func (p *Profile) capExpiry(seconds uint32) uint32 {
+	if p.SessionExpiry > 0 && time.Duration(seconds)*time.Second > p.SessionExpiry {
+		return uint32(p.SessionExpiry / time.Second)
+	}
+	return seconds
+}
+
+// serverKeepAlive gives the keep-alive that a 5.0 client gets instead of the one
+// it wants, in seconds [MQTT-3.2.2-21]. 0, for none, is the longest.
+func (p *Profile) serverKeepAlive(seconds uint16) uint16 {
+	switch {
+	case p.MaxKeepAlive > 0 && (seconds == 0 || seconds > p.MaxKeepAlive):
+		return p.MaxKeepAlive
+	case seconds > 0 && seconds < p.MinKeepAlive:
+		return p.MinKeepAlive
+	}
+	return seconds
 }

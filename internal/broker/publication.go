@@ -1,6 +1,9 @@
 package broker
 
-import "github.com/linkstead/linkstead/mqtt"
+import (
+	"github.com/linkstead/linkstead/internal/queue"
+	"github.com/linkstead/linkstead/mqtt"
+)
 
 // publication is a message while it is routed. topic is stable; payload,
 // properties and frame may point into a buffer that is reused after the turn.
@@ -20,6 +23,10 @@ type publication struct {
 	reply       bool // an answer to what its only receiver has just sent
 	noEcho      bool // not back to from, whatever it subscribed to
 	x           *Exchange
+	// exact: QoS 2, and its identifier is stored with what this turn stores. What
+	// other loops store of it is tied to that.
+	exact bool
+	tie   *queue.Tie
 
 	// copies for receivers that must keep the message, made once
 	keptPayload, keptProperties []byte
@@ -38,6 +45,19 @@ func (p *publication) keep() (payload, properties []byte) {
 		p.kept = true
 	}
 	return p.keptPayload, p.keptProperties
+}
+
+// part is one more part of what is stored of the publication, on another loop;
+// nil if it need not be tied to the others.
+func (p *publication) part() *queue.Tie {
+	if !p.exact {
+		return nil
+	}
+	if p.tie == nil {
+		p.tie = queue.NewTie()
+	}
+	p.tie.Add()
+	return p.tie
 }
 
 // appendPublish appends a PUBLISH packet. It is the same as mqtt.Publish.Append

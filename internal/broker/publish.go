@@ -23,13 +23,21 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		return &mqtt.MalformedError{Field: "QoS", Code: mqtt.QoSNotSupported,
 			Reason: fmt.Sprintf("QoS %d is not offered to this client; the highest is %d", p.QoS, c.profile.MaxQoS)}
 	}
-	if c.version == mqtt.V5 {
-		if _, aliased := p.Properties.Uint16(mqtt.PropTopicAlias); aliased {
-			return &mqtt.MalformedError{Field: "Topic Alias", Clause: "MQTT-3.3.2-9", Code: mqtt.TopicAliasInvalid,
-				Reason: "the server's Topic Alias Maximum is 0"}
+	topic := p.Topic
+	if c.five != nil {
+		if c.overruns(f) && !(p.QoS == 2 && c.session.in.Has(p.PacketID)) {
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "packet identifier", Clause: "MQTT-3.3.4-7", Code: mqtt.ReceiveMaximumExceeded,
+				Reason: fmt.Sprintf("%d messages at QoS 1 and 2 are not acknowledged, which is all that the server takes", c.profile.MaxReceived)}
+		}
+		for range p.Properties.SubscriptionIdentifiers() {
+			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "Subscription Identifier", Clause: "MQTT-3.3.4-6", Code: mqtt.ProtocolError,
+				Reason: "only the server sends subscription identifiers with messages"}
+		}
+		var err error
+		if topic, err = c.aliasedTopic(p); err != nil {
+			return err
 		}
 	}
-	topic := p.Topic
 	var query []byte
 	if c.profile.Device { // spec/topics.md §10: a device may append ?_sn=default or ?_rid=…
 		if at := bytes.IndexByte(topic, '?'); at >= 0 {
@@ -60,12 +68,18 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.acknowledge(c, p, mqtt.NotAuthorized)
 		return nil
 	}
+	rewritten := false
+	if query != nil && c.lastDecision == Route {
+		if rights, ok := c.rights.(Rewriter); ok {
+			rewritten = rights.Rewrites(r.Topic, string(query))
+		}
+	}
 	if p.QoS == 2 {
 		if !c.session.in.Publish(p.PacketID) {
 			l.acknowledge(c, p, mqtt.Success) // a repetition [MQTT-4.3.3-2]
 			return nil
 		}
-		if c.session.in.Len() > c.profile.MaxReceived {
+		if c.five == nil && c.session.in.Len() > c.profile.MaxReceived {
 			c.session.in.Release(p.PacketID)
 			return &mqtt.MalformedError{Field: "packet identifier", Code: mqtt.ReceiveMaximumExceeded,
 				Reason: fmt.Sprintf("more than %d QoS 2 messages are not released", c.profile.MaxReceived)}
@@ -89,12 +103,14 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		pub.frame = f.Raw // a length in its shortest form, which some devices do not send, suits every receiver
 	}
 
-	if c.lastDecision == System || p.QoS == 2 && c.session.durable.Load() {
+	if c.lastDecision == System || rewritten || p.QoS == 2 && c.session.durable.Load() {
 		pub.x = l.newExchange(c)
 	}
+	from := 0
 	if p.QoS == 2 && c.session.durable.Load() {
 		cm := l.pending()
 		l.identify(c.session)
+		from, pub.exact = cm.batch.Bytes(), true
 		cm.batch.PutReceived(c.session.id, p.PacketID)
 		pub.x.hold()
 		cm.exchanges = append(cm.exchanges, pub.x)
@@ -102,8 +118,13 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	if pub.retain {
 		l.retain(pub)
 	}
-	l.route(pub, r)
-	if c.lastDecision == System {
+	if !rewritten {
+		l.route(pub, r)
+		if pub.tie != nil {
+			l.pending().batch.Tie(pub.tie, from)
+		}
+	}
+	if c.lastDecision == System || rewritten {
 		x := pub.x
 		x.Key, x.Principal, x.ClientID = c.session.key, c.principal, c.clientID
 		x.Topic, x.Query, x.Payload = r.Topic, string(query), p.Payload
@@ -219,39 +240,6 @@ func (l *loop) need(p *publication, lasting bool) {
 	}
 }
 
-// deliverShared gives the message to one member of a shared subscription,
-// preferably one that is connected.
-func (l *loop) deliverShared(p *publication, g *topics.Group[*Session]) {
-	var chosen *topics.Entry[*Session]
-	members := g.Members()
-	if len(members) == 0 {
-		return
-	}
-	start := int(g.Next() % uint32(len(members)))
-	for i := range members {
-		m := &members[(start+i)%len(members)]
-		if m.Subscriber.online.Load() {
-			chosen = m
-			break
-		}
-		if chosen == nil && m.Subscriber.durable.Load() {
-			chosen = m
-		}
-	}
-	if chosen == nil {
-		l.drop(DropOffline, "$share/"+g.Name, p.topic, p.qos, len(p.payload))
-		return
-	}
-	s := chosen.Subscriber
-	t := target{s: s, options: chosen.Options, id: chosen.ID}
-	if s.home == l {
-		l.deliver(p, &t)
-		return
-	}
-	l.need(p, true)
-	l.hand(s.home.index, p, []target{t}, nil, true)
-}
-
 // onAck takes PUBACK, PUBREC, PUBREL and PUBCOMP of a client.
 func (l *loop) onAck(c *client, f mqtt.Frame) error {
 	var p mqtt.Ack
@@ -287,6 +275,9 @@ func (l *loop) onAck(c *client, f mqtt.Frame) error {
 		}
 	case mqtt.PUBREL:
 		known := s.in.Release(p.PacketID)
+		if c.five != nil {
+			c.five.inherited = min(c.five.inherited, s.in.Len())
+		}
 		switch {
 		case !known:
 			c.sendAck(mqtt.PUBCOMP, p.PacketID, notFound(c.version))
@@ -319,7 +310,9 @@ func (l *loop) completed(s *Session, seq uint64, durable bool) {
 		l.pending().batch.Delete(s.id, queueSeq(seq))
 		s.unstore()
 	}
+	s.land(seq)
 	l.pump(s)
+	s.weigh()
 	if c := s.client; c != nil && len(c.replays) > 0 {
 		l.replay(c)
 	}

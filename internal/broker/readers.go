@@ -8,10 +8,13 @@ type readers struct {
 	log  storage
 	mu   sync.Mutex
 	cond *sync.Cond
-	jobs []*reading
+	jobs []job
 	stop bool
 	wg   sync.WaitGroup
 }
+
+// job is something that is read from disk.
+type job interface{ work(log storage) }
 
 func newReaders(log storage, n int) *readers {
 	r := &readers{log: log}
@@ -22,11 +25,11 @@ func newReaders(log storage, n int) *readers {
 	return r
 }
 
-// submit does not block: a session has at most one read under way, so sessions
-// bound the list.
-func (r *readers) submit(job *reading) {
+// submit does not block: a session, there or ended, has at most one read under
+// way, so sessions bound the list.
+func (r *readers) submit(j job) {
 	r.mu.Lock()
-	r.jobs = append(r.jobs, job)
+	r.jobs = append(r.jobs, j)
 	r.mu.Unlock()
 	r.cond.Signal()
 }
@@ -41,11 +44,11 @@ func (r *readers) run() {
 			r.mu.Unlock()
 			return
 		}
-		job := r.jobs[0]
+		j := r.jobs[0]
 		r.jobs[0] = nil
 		r.jobs = r.jobs[1:]
 		r.mu.Unlock()
-		job.work(r.log)
+		j.work(r.log)
 	}
 }
 

@@ -59,6 +59,18 @@ func (r *registry) remove(s *Session) {
 	}
 }
 
+// each calls f for every session, while none comes or goes.
+func (r *registry) each(f func(*Session)) {
+	for i := range r.shards {
+		sh := &r.shards[i]
+		sh.mu.RLock()
+		for _, s := range sh.m {
+			f(s)
+		}
+		sh.mu.RUnlock()
+	}
+}
+
 func (r *registry) len() int {
 	n := 0
 	for i := range r.shards {

@@ -4,7 +4,6 @@ import (
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/topics"
 	"github.com/linkstead/linkstead/internal/transport"
-	"github.com/linkstead/linkstead/mqtt"
 )
 
 // retained is a retained message. It is not changed once stored.
@@ -44,6 +43,7 @@ func (l *loop) retain(p *publication) {
 		t.run(l)
 		return
 	}
+	t.tie = p.part()
 	keeper.t.Post(t)
 }
 
@@ -51,6 +51,7 @@ type retainTask struct {
 	b     *Broker
 	topic string
 	x     *Exchange
+	tie   *queue.Tie
 }
 
 // Run writes on the keeper's loop.
@@ -58,14 +59,20 @@ func (t *retainTask) Run(*transport.Loop) { t.run(t.b.loops[0]) }
 
 func (t *retainTask) run(l *loop) {
 	cm := l.pending()
+	from := cm.batch.Bytes()
 	if m, ok := l.b.retained.Get(t.topic); ok {
 		l.message = queue.Message{
 			Topic: t.topic, Payload: m.payload, Properties: m.properties, QoS: m.qos, Retain: true,
 			PublishedMS: m.publishedMS, ExpiresMS: m.expiresMS, Publisher: m.publisher,
 		}
 		cm.batch.PutRetained(t.topic, &l.message)
+		l.retainedUntil(t.topic, m.expiresMS)
 	} else {
 		cm.batch.DeleteRetained(t.topic)
+		l.retainedUntil(t.topic, 0)
+	}
+	if t.tie != nil {
+		cm.batch.Tie(t.tie, from)
 	}
 	if t.x != nil {
 		cm.exchanges = append(cm.exchanges, t.x)
@@ -127,7 +134,7 @@ func (t replayTask) Run(*transport.Loop) {
 }
 
 func (l *loop) deliverRetained(c *client, r *replay, topic string, m *retained) {
-	if m.expiresMS > 0 && l.nowMS() >= m.expiresMS {
+	if m.expired(l.nowMS()) { // it will be deleted soon
 		l.drop(DropExpired, c.session.key, topic, m.qos, len(m.payload))
 		return
 	}
@@ -145,44 +152,4 @@ func (l *loop) deliverRetained(c *client, r *replay, topic string, m *retained) 
 		return
 	}
 	l.write(c, p, true, &t) // the caller has looked whether there is room
-}
-
-// will is what a client wants published when its connection breaks.
-type will struct {
-	topic      string
-	payload    []byte
-	properties []byte
-	qos        byte
-	retain     bool
-	expires    uint32 // seconds
-}
-
-func newWill(w *mqtt.Will) *will {
-	out := &will{topic: string(w.Topic), payload: append([]byte(nil), w.Payload...), qos: w.QoS, retain: w.Retain}
-	if len(w.Properties) > 0 {
-		out.properties = forwarded(nil, w.Properties)
-		out.expires, _ = w.Properties.Uint32(mqtt.PropMessageExpiryInterval)
-	}
-	return out
-}
-
-// publishWill publishes the will of a session whose connection has ended
-// [MQTT-3.1.2-8], if its rights of now allow it.
-func (l *loop) publishWill(s *Session, w *will) {
-	if len(w.topic) == 0 || w.topic[0] == '$' || s.rights.Publish(w.topic) != Route {
-		l.drop(DropNotAuthorized, s.key, w.topic, w.qos, len(w.payload))
-		return
-	}
-	r := l.cache.Lookup([]byte(w.topic))
-	p := &publication{
-		topic: r.Topic, payload: w.payload, properties: w.properties, qos: w.qos, retain: w.retain,
-		publishedMS: l.nowMS(), publisher: s.key,
-	}
-	if w.expires > 0 {
-		p.expiresMS = p.publishedMS + int64(w.expires)*1000
-	}
-	if w.retain {
-		l.retain(p)
-	}
-	l.route(p, r)
 }

@@ -112,14 +112,20 @@ func (t task) Run(*transport.Loop) { t.f() }
 // Disconnect closes the connection of a session, if there is one: its device was
 // disabled or deleted, or its user's rights were taken. It may be called from any
 // goroutine.
-func (b *Broker) Disconnect(key string) {
+func (b *Broker) Disconnect(key string) { b.DisconnectWith(key, mqtt.AdministrativeAction, errKicked) }
+
+// DisconnectWith closes the connection of a session, if there is one, with a
+// reason: a 5.0 client is told the code, which must be one of a DISCONNECT that a
+// server sends (MQTT 5.0, 3.14.2.1), and the cause in words; the log and the
+// Handler have the cause of any. It may be called from any goroutine.
+func (b *Broker) DisconnectWith(key string, code mqtt.ReasonCode, cause error) {
 	s := b.sessions.get(key)
 	if s == nil {
 		return
 	}
 	s.home.t.Post(task{func() {
 		if s.client != nil {
-			s.client.close(errKicked, mqtt.AdministrativeAction)
+			s.client.close(cause, code)
 		}
 		if s.via != nil {
 			s.home.putDown(s)
@@ -186,7 +192,7 @@ func (b *Broker) Session(key string, answer func(*SessionInfo)) {
 			info.Subscriptions = append(info.Subscriptions, sub.filter)
 		}
 		if c := s.client; c != nil {
-			info.Online, info.ClientID, info.Remote = true, c.clientID, c.conn.RemoteAddr().String()
+			info.Online, info.ClientID, info.Remote = true, c.clientID, transport.PeerName(c.conn.RemoteAddr())
 			info.Transport, info.Version = c.conn.Kind().String(), c.version.String()
 			info.KeepAlive, info.Clean, info.Since = c.keepAlive, c.clean, time.UnixMilli(c.sinceMS)
 		}

@@ -3,6 +3,7 @@ package broker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"log/slog"
 	"net"
@@ -26,6 +27,7 @@ const patience = 10 * time.Second
 type settings struct {
 	loops       int
 	portable    bool
+	sharing     Sharing
 	device      func(*Profile)
 	application func(*Profile)
 }
@@ -66,6 +68,7 @@ func (s *server) start() {
 	}
 	device, application := DeviceProfile(), ApplicationProfile()
 	device.Settle, device.Pace = 0, 0
+	device.TopicAliases, application.TopicAliases = 0, 0
 	if s.settings.device != nil {
 		s.settings.device(&device)
 	}
@@ -76,7 +79,7 @@ func (s *server) start() {
 	s.authority = &authority{device: &device, application: &application, answer: make(chan struct{})}
 	s.handler = newHandler()
 	s.broker, err = New(Options{
-		Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
+		Sharing: s.settings.sharing, Authority: s.authority, Handler: s.handler, Log: log, Recorder: s.recorder, Logger: logger,
 		Profiles: func(d bool) *Profile {
 			if d {
 				return &device
@@ -169,6 +172,7 @@ type authority struct {
 	once   sync.Once
 
 	mu      sync.Mutex
+	unsure  bool   // the next question for rights has no answer
 	revoked string // topic prefix that nobody may receive or publish any more
 }
 
@@ -200,11 +204,67 @@ func (a *authority) Login(r *LoginRequest, done func(*Admission, *Refusal)) {
 		done(ad, nil)
 	case "banned":
 		done(nil, &Refusal{Code: mqtt.NotAuthorized, Cause: "banned", Identity: id})
+	case "nameless": // its client identifier is not accepted
+		done(nil, &Refusal{Code: mqtt.ClientIdentifierNotValid, Cause: "another identifier, please", Identity: id})
 	case "undecided":
 		done(nil, nil)
 	default:
 		done(nil, &Refusal{Code: mqtt.BadUserNameOrPassword, Cause: "unknown user", Identity: id})
 	}
+}
+
+// Converse offers the method RIDDLE: whoever answers "42" is in, "later" as well
+// but after a while, "other" as another user; "trust me" needs no riddle.
+func (a *authority) Converse(method string, r *LoginRequest) Conversation {
+	if method != "RIDDLE" {
+		return nil
+	}
+	return &riddle{a: a, r: r}
+}
+
+type riddle struct {
+	a *authority
+	r *LoginRequest
+}
+
+func (q *riddle) Next(data []byte, done func(AuthStep)) {
+	ad := &Admission{Owner: q.r.Username, Profile: q.a.application, Key: "a:" + q.r.ClientID, Rights: rights{q.a, ""}}
+	admitted := func(data string) { done(AuthStep{Data: []byte(data), Admission: ad}) }
+	switch string(data) {
+	case "trust me":
+		done(AuthStep{Admission: ad})
+	case "42":
+		admitted("well done")
+	case "other":
+		ad.Owner = "other"
+		admitted("as you say")
+	case "later":
+		go func() {
+			<-q.a.answer
+			admitted("at last")
+		}()
+	case "again", "":
+		done(AuthStep{Data: []byte("what is it")})
+	case "again later":
+		go func() {
+			<-q.a.answer
+			done(AuthStep{Data: []byte("what is it now")})
+		}()
+	default:
+		done(AuthStep{Refusal: &Refusal{Code: mqtt.NotAuthorized, Cause: "wrong answer", Identity: q.r.ClientID}})
+	}
+}
+
+func (a *authority) Rights(owner string, found func(Rights, error)) {
+	a.mu.Lock()
+	unsure := a.unsure
+	a.unsure = false
+	a.mu.Unlock()
+	if unsure {
+		found(nil, errors.New("the database is away"))
+		return
+	}
+	found(rights{a, ""}, nil)
 }
 
 // Implicit: /sys/{device}/down/… goes to the device.
@@ -279,6 +339,12 @@ func (h *handler) Handle(x *Exchange) {
 	case strings.HasSuffix(x.Topic, "/fail"):
 		x.Done(errors.New("no"))
 	case strings.HasSuffix(x.Topic, "/later"):
+		go func() {
+			<-h.later
+			x.Done(nil)
+		}()
+	case strings.HasSuffix(x.Topic, "/asklater"):
+		x.Reply([]byte(strings.Replace(x.Topic, "/up/", "/down/", 1)+"_reply"), []byte("late"))
 		go func() {
 			<-h.later
 			x.Done(nil)
@@ -392,7 +458,10 @@ type peer struct {
 	version mqtt.Version
 	buf     []byte
 	pending []byte // to be sent with the next packet
-	plain   string // local address as the server sees it
+	sentAt  time.Time
+	// patience is how long the next packet may take.
+	patience time.Duration
+	plain    string // local address as the server sees it
 }
 
 func (s *server) dial(name string) *peer {
@@ -402,21 +471,29 @@ func (s *server) dial(name string) *peer {
 		s.t.Fatal(err)
 	}
 	s.t.Cleanup(func() { c.Close() })
-	return &peer{s: s, name: name, conn: c, version: mqtt.V311, plain: c.LocalAddr().String()}
+	return &peer{s: s, name: name, conn: c, version: mqtt.V311, plain: c.LocalAddr().String(), patience: patience}
 }
 
 func (p *peer) send(b []byte) {
 	p.s.t.Helper()
-	p.conn.SetWriteDeadline(time.Now().Add(patience))
+	if err := p.write(b); err != nil {
+		p.s.t.Fatal(err)
+	}
+}
+
+func (p *peer) write(b []byte) error {
+	p.sentAt = time.Now()
+	p.conn.SetWriteDeadline(p.sentAt.Add(p.patience))
 	if _, err := p.conn.Write(append(p.pending, b...)); err != nil {
-		p.s.t.Fatalf("%s: sending: %v", p.name, err)
+		return fmt.Errorf("%s: sending: %w", p.name, err)
 	}
 	p.pending = nil
+	return nil
 }
 
 // next reads one packet.
 func (p *peer) next() (mqtt.Frame, error) {
-	p.conn.SetReadDeadline(time.Now().Add(patience))
+	p.conn.SetReadDeadline(time.Now().Add(p.patience))
 	for {
 		f, n, err := mqtt.Split(p.buf, 0)
 		if err != nil {

@@ -37,7 +37,7 @@ type Session struct {
 	loaded    uint64 // newest message that is or was in waiting
 	sent      uint64 // newest message ever sent to the client
 	done      uint64 // every message up to this one is completed
-	suspects  int    // how many more messages may have been sent before the server stopped
+	suspect   uint64 // messages up to this one may have been sent before the server was killed
 
 	waiting      []item // in order, to be sent; head is the next
 	head         int
@@ -49,10 +49,13 @@ type Session struct {
 	touched      bool // has messages in the loop's batch
 	dirty        bool // its record goes with the loop's batch
 	unsaved      bool // the disk did not take its record
+	gone         bool
 
-	expirySeconds uint32 // 5.0 Session Expiry Interval; ^0 never
-	offlineMS     int64  // Unix milliseconds of the last disconnect
-	gone          bool
+	expirySeconds uint32       // 5.0 Session Expiry Interval; ^0 never
+	load          atomic.Int32 // how much a member of shared subscriptions has to do; see weigh
+	offlineMS     int64        // Unix milliseconds of the last disconnect
+	delayed       *delayedWill // nil: none waits
+	share         *share       // nil: it has no shared subscriptions
 }
 
 // subscription is one filter of a session.
@@ -69,6 +72,8 @@ type item struct {
 	payload    []byte
 	properties []byte
 	ids        []uint32 // subscription identifiers
+	share      string   // the shared subscription it is for, or empty
+	publisher  string
 	expiresMS  int64
 	ownLimit   bool // expiresMS is the server's limit, not the publisher's wish
 	qos        byte

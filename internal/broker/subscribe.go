@@ -19,6 +19,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 	}
 	codes := make([]mqtt.ReasonCode, len(p.Filters))
 	changed := false
+	why := ""
 	var fresh []string
 	var replays []*replay
 	var others carriedFilters // of sessions that the client carries
@@ -30,6 +31,9 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 				l.b.logger.Warn("subscription refused", "client", s.key, "filter", filter, "reason", code.String())
 			}
 			codes[i] = refusalOf(c.version, code)
+			if why == "" && c.version == mqtt.V5 {
+				why = filter + ": " + code.String()
+			}
 			continue
 		}
 		o := topics.Options(min(want.QoS, c.profile.MaxQoS))
@@ -48,6 +52,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		if c.carrying != nil && others.take(c, subscription{filter: filter, options: o, id: id}, i) {
 			continue
 		}
+		s.joinShare(filter)
 		existed := s.subs.put(subscription{filter: filter, options: o, id: id})
 		l.b.index.Subscribe(filter, s, o, id)
 		changed = true
@@ -64,7 +69,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		}
 		replays = append(replays, &replay{filter: filter, options: o, id: id})
 	}
-	ack := session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes}
+	ack := session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes, Reason: why}
 	if others != nil {
 		l.subscribedCarried(c, s, ack, changed, fresh, others)
 		return nil

@@ -66,10 +66,16 @@ var sysTopics = []sysTopic{
 }
 
 // startSys begins to publish on the first loop, unless it is switched off.
-func (b *Broker) startSys() {
-	if b.options.SysInterval > 0 {
-		l := b.loops[0]
-		l.t.Post(task{func() { l.t.After(b.options.SysInterval, task{l.publishSys}) }})
+func (b *Broker) startSys() { b.loops[0].t.Post(task{b.loops[0].restartSys}) }
+
+// restartSys has the topics published once the interval of now has passed.
+func (l *loop) restartSys() {
+	if l.b.sysTimer != nil {
+		l.b.sysTimer.Stop()
+		l.b.sysTimer = nil
+	}
+	if interval := l.b.sysInterval.Load(); interval > 0 {
+		l.b.sysTimer = l.t.After(time.Duration(interval), task{l.publishSys})
 	}
 }
 
@@ -77,7 +83,7 @@ func (b *Broker) startSys() {
 // if there is such a topic.
 func (l *loop) publishSys() {
 	b := l.b
-	l.t.After(b.options.SysInterval, task{l.publishSys})
+	l.restartSys()
 	var stats *Stats
 	var traffic sysTraffic
 	for _, t := range sysTopics {

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"bytes"
 	"sync"
 	"sync/atomic"
 
@@ -14,7 +15,7 @@ type Traffic struct {
 	Key        string
 	FromServer bool
 	Version    mqtt.Version
-	Frame      []byte // a CONNECT comes without its password
+	Frame      []byte // a CONNECT comes without its password, an AUTH without its data
 	Missed     int    // packets left out before this one because the watcher was too slow
 }
 
@@ -100,6 +101,9 @@ func (t *Tap) emit(c *client, fromServer bool, packets []byte) {
 			return
 		}
 		packets = packets[n:]
+		if f.Type == mqtt.AUTH {
+			f.Raw = blankAuth(f)
+		}
 		b.tapMu.Lock()
 		for _, t := range b.taps {
 			if t.key == "" || t.key == c.session.key {
@@ -126,7 +130,30 @@ func (t *Tap) emitConnect(c *client, p *mqtt.Connect) {
 	if shown.HasPassword {
 		shown.Password = blank(len(p.Password))
 	}
+	shown.Properties = blankData(p.Properties)
 	t.emit(c, false, shown.Append(nil))
+}
+
+// blankData gives properties with the authentication data blanked.
+func blankData(p mqtt.Properties) mqtt.Properties {
+	data, given := p.Binary(mqtt.PropAuthenticationData)
+	if !given || len(data) == 0 {
+		return p
+	}
+	shown := mqtt.Properties(bytes.Clone(p))
+	data, _ = shown.Binary(mqtt.PropAuthenticationData)
+	copy(data, blank(len(data)))
+	return shown
+}
+
+// blankAuth gives an AUTH packet with its data blanked.
+func blankAuth(f mqtt.Frame) []byte {
+	var p mqtt.Auth
+	if err := p.Decode(f); err != nil {
+		return nil // what it is cannot be told
+	}
+	p.Properties = blankData(p.Properties)
+	return p.Append(nil)
 }
 
 func blank(n int) []byte {

@@ -9,6 +9,7 @@ import (
 	"net"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Config is the configuration of a server. The toml name of a field is its key
@@ -21,8 +22,9 @@ type Config struct {
 	// KeyFile holds the master key that device secrets are encrypted under; empty
 	// means master.key in Data. Keep a copy of it apart from backups of Data.
 	KeyFile string `toml:"key_file" env:"KEY_FILE"`
-	// Listen are the addresses for devices and MQTT clients. Each takes plain
-	// MQTT, TLS and WebSocket, told apart by the first byte.
+	// Listen are the addresses for devices and MQTT clients, see Listener. Each takes
+	// plain MQTT, TLS and WebSocket, told apart by the first byte, unless it says what
+	// it takes.
 	Listen []string `toml:"listen" env:"LISTEN"`
 	// Admin is the address of the admin API. Anything but a loopback address has
 	// to be allowed with admin_remote.
@@ -35,6 +37,14 @@ type Config struct {
 	Durability string `toml:"durability" env:"DURABILITY"`
 	// Loops is the number of event loops; 0 is one per core.
 	Loops int `toml:"loops" env:"LOOPS"`
+	// DrainTimeout is how long a server that is told to stop may take to finish
+	// what clients have begun and to take leave of them.
+	DrainTimeout Duration `toml:"drain_timeout" env:"DRAIN_TIMEOUT"`
+	// DrainServer is the server that MQTT 5.0 clients are sent to when this one
+	// stops (reason 0x9C); empty: none (0x8B).
+	DrainServer string `toml:"drain_server" env:"DRAIN_SERVER"`
+	// DrainMoved says that they are to stay there (0x9D).
+	DrainMoved bool `toml:"drain_moved" env:"DRAIN_MOVED"`
 
 	TLS     TLS     `toml:"tls" envPrefix:"TLS_"`
 	Log     Log     `toml:"log" envPrefix:"LOG_"`
@@ -42,6 +52,9 @@ type Config struct {
 	Device  Device  `toml:"device" envPrefix:"DEVICE_"`
 	History History `toml:"history" envPrefix:"HISTORY_"`
 	Observe Observe `toml:"observe" envPrefix:"OBSERVE_"`
+	Auth    Auth    `toml:"auth" envPrefix:"AUTH_"`
+	Shared  Shared  `toml:"shared" envPrefix:"SHARED_"`
+	Files   Files   `toml:"files" envPrefix:"FILES_"`
 }
 
 // TLS configures encrypted connections.
@@ -116,6 +129,14 @@ type Device struct {
 	SubLogins int `toml:"sub_logins" env:"SUB_LOGINS"`
 }
 
+// Auth configures how applications log in.
+type Auth struct {
+	// SCRAM offers 5.0 clients the extended authentication SCRAM-SHA-256. A verifier
+	// for it is kept with each password that is set while it is on; a thief of the
+	// database can try passwords on a verifier faster than on what is kept otherwise.
+	SCRAM bool `toml:"scram" env:"SCRAM"`
+}
+
 // History configures what is kept of devices' data.
 type History struct {
 	// Retention is how long properties and events are kept.
@@ -163,12 +184,13 @@ func (d Duration) String() string { b, _ := d.MarshalText(); return string(b) }
 // Default is the configuration of a server that was told nothing.
 func Default() Config {
 	return Config{
-		Data:       "linkstead-data",
-		Listen:     []string{":1883"},
-		Admin:      "127.0.0.1:8080",
-		Durability: "disk",
-		TLS:        TLS{MinVersion: "1.2"},
-		Log:        Log{Level: "info", Format: "text"},
+		Data:         "linkstead-data",
+		Listen:       []string{":1883"},
+		Admin:        "127.0.0.1:8080",
+		Durability:   "disk",
+		DrainTimeout: Duration(10 * time.Second),
+		TLS:          TLS{MinVersion: "1.2"},
+		Log:          Log{Level: "info", Format: "text"},
 		Limits: Limits{
 			Opening:        5000,
 			OpeningTimeout: Duration(10 * time.Second),
@@ -190,24 +212,27 @@ func Default() Config {
 			SubLogins:     60,
 		},
 		History: History{Retention: Duration(30 * 24 * time.Hour)},
+		Shared:  Shared{Strategy: "round_robin", Key: "topic"},
 		Observe: Observe{SysInterval: Duration(10 * time.Second), TraceBytes: 64 << 20, TraceDeviceBytes: 16 << 10},
 	}
 }
 
-// Validate reports everything that cannot work, by key.
+// Validate reports everything that cannot work, by key, as an *InvalidError.
 func (c *Config) Validate() error {
-	var bad []string
+	var bad []Problem
 	check := func(ok bool, key, want string) {
 		if !ok {
-			bad = append(bad, key+": "+want)
+			bad = append(bad, Problem{Key: key, Message: want})
 		}
 	}
 	check(c.Data != "", "data", "must name a directory")
 	check(len(c.Listen) > 0, "listen", "must name at least one address, such as \":1883\"")
 	for _, a := range c.Listen {
-		_, _, err := net.SplitHostPort(a)
-		check(err == nil || strings.HasPrefix(a, "unix:"), "listen", fmt.Sprintf("%q is not host:port or unix:path", a))
+		if _, err := ParseListener(a); err != nil {
+			check(false, "listen", err.Error())
+		}
 	}
+	check(len(c.Listen) <= 100, "listen", "has more than 100 entries")
 	host, _, err := net.SplitHostPort(c.Admin)
 	check(err == nil, "admin", fmt.Sprintf("%q is not host:port", c.Admin))
 	if err == nil && !c.AdminRemote {
@@ -233,6 +258,9 @@ func (c *Config) Validate() error {
 	}
 	check(c.Log.Format == "text" || c.Log.Format == "json", "log.format", fmt.Sprintf("%q is not text or json", c.Log.Format))
 	check(c.Loops >= 0 && c.Loops <= 1024, "loops", "must be 0 to 1024")
+	check(c.DrainTimeout > 0 && c.DrainTimeout <= Duration(time.Hour), "drain_timeout", "must be more than 0s, at most 1h")
+	check(len(c.DrainServer) <= 1024 && utf8.ValidString(c.DrainServer), "drain_server", "must be UTF-8 text of at most 1024 bytes, such as host:port")
+	check(!c.DrainMoved || c.DrainServer != "", "drain_moved", "needs a drain_server")
 	check(c.Limits.Connections >= 0, "limits.connections", "must not be negative")
 	check(c.Limits.Opening > 0, "limits.opening", "must be at least 1")
 	check(c.Limits.OpeningTimeout > 0, "limits.opening_timeout", "must be more than 0")
@@ -247,8 +275,10 @@ func (c *Config) Validate() error {
 	check(c.Device.SubLogins > 0, "device.sub_logins", "must be at least 1")
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
 	c.Observe.validate(check)
+	c.Shared.validate(check)
+	c.Files.validate(check)
 	if len(bad) > 0 {
-		return fmt.Errorf("the configuration is wrong:\n  %s", strings.Join(bad, "\n  "))
+		return &InvalidError{bad}
 	}
 	return nil
 }

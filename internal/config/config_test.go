@@ -82,6 +82,8 @@ func TestValidateRefuses(t *testing.T) {
 		"tls.min_version": func(c *Config) { c.TLS.MinVersion = "2" },
 		"log.level":       func(c *Config) { c.Log.Level = "loud" },
 		"limits.packet":   func(c *Config) { c.Limits.Packet = 0 },
+		"shared.strategy": func(c *Config) { c.Shared.Strategy = "best" },
+		"shared.key":      func(c *Config) { c.Shared.Key = "property:" },
 	} {
 		c := Default()
 		change(&c)

@@ -37,7 +37,7 @@ func Load(path string, environ []string) (Config, Sources, error) {
 		}
 		d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
 		if err := d.Decode(&c); err != nil {
-			return c, nil, fmt.Errorf("%s: %s", path, explain(err))
+			return c, nil, explain(path, err)
 		}
 		set, err := keysIn(b)
 		if err != nil {
@@ -65,9 +65,15 @@ func Load(path string, environ []string) (Config, Sources, error) {
 			if name == "LINKSTEAD_CONFIG" || name == "LINKSTEAD_TOKEN" || name == "LINKSTEAD_SERVER" {
 				continue // of the command line, not of the server
 			}
-			return c, nil, fmt.Errorf("environment variable %s is not known; linkstead config lists the keys", name)
+			why := fmt.Sprintf("environment variable %s is not known; linkstead config lists the keys", name)
+			if meant := similar(strings.ToLower(strings.ReplaceAll(strings.TrimPrefix(name, EnvPrefix), "_", ".")), keyNames()); meant != "" {
+				why += "; did you mean " + EnvName(meant) + "?"
+			}
+			return c, nil, errors.New(why)
 		}
-		sources[key] = "environment " + name
+		if vars[name] != "" { // an empty one sets nothing
+			sources[key] = "environment " + name
+		}
 	}
 	if err := env.ParseWithOptions(&c, env.Options{Environment: vars, Prefix: EnvPrefix}); err != nil {
 		return c, nil, fmt.Errorf("the environment is wrong: %w", err)
@@ -82,22 +88,50 @@ func EnvName(key string) string {
 }
 
 // explain says where a mistake is in the file, and what.
-func explain(err error) string {
+func explain(path string, err error) error {
 	var strict *toml.StrictMissingError
 	if errors.As(err, &strict) {
-		var lines []string
+		wrong := &InvalidError{}
 		for _, e := range strict.Errors {
 			row, col := e.Position()
-			lines = append(lines, fmt.Sprintf("line %d, column %d: unknown key %s", row, col, strings.Join(e.Key(), ".")))
+			key := strings.Join(e.Key(), ".")
+			p := Problem{Where: fmt.Sprintf("%s: line %d, column %d", path, row, col), Message: "unknown key " + key}
+			if meant := similar(key, keyNames()); meant != "" {
+				p.Message += "; did you mean " + meant + "?"
+			}
+			wrong.Problems = append(wrong.Problems, p)
 		}
-		return strings.Join(lines, "; ")
+		return wrong
 	}
 	var d *toml.DecodeError
 	if errors.As(err, &d) {
 		row, col := d.Position()
-		return fmt.Sprintf("line %d, column %d: %s", row, col, d.Error())
+		return &InvalidError{[]Problem{{
+			Where: fmt.Sprintf("%s: line %d, column %d", path, row, col), Key: strings.Join(d.Key(), "."),
+			Message: plain(strings.TrimPrefix(d.Error(), "toml: ")),
+		}}}
 	}
-	return err.Error()
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// typeNames are Go's names of the types of settings, in words.
+var typeNames = map[string]string{
+	"string": "a text in quotes", "[]string": "a list of texts", "bool": "true or false", "int": "a whole number", "int64": "a whole number",
+}
+
+// plain says a mistake in the type of a value in the words of its writer.
+func plain(message string) string {
+	is, should, found := strings.Cut(message, " into struct field ")
+	is, decoding := strings.CutPrefix(is, "cannot decode TOML ")
+	if !found || !decoding {
+		return message
+	}
+	_, goType, _ := strings.Cut(should, " of type ")
+	name := typeNames[goType]
+	if name == "" {
+		return "a TOML " + is + " does not fit here"
+	}
+	return "must be " + name + ", and is a TOML " + is
 }
 
 // keysIn lists the keys that a TOML document sets.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,6 +39,8 @@ type CallResult struct {
 	Code    int             `json:"code,omitempty"`
 	Message string          `json:"message,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
+
+	payload []byte // of a raw call
 }
 
 // calls are the commands whose replies are awaited, by device and message id.
@@ -53,6 +56,7 @@ type call struct {
 	sent    atomic.Int64 // Unix nanoseconds, 0 until the audit log has it
 	service string       // recorded in the device's history, "" for property commands
 	input   []byte
+	raw     bool // the answer is bytes, not an Alink reply
 	reply   chan CallResult
 }
 
@@ -239,6 +243,11 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 		return nil, err
 	}
 	compact := v.AppendJSON(nil)
+	topic, payload, err := p.outgoing(pr, pk, dn, c.topic, alink.AppendCommand(nil, c.method, id, compact, c.version))
+	if err != nil {
+		return nil, err
+	}
+	c.topic = topic
 	w := &call{kind: c.kind(), service: c.service, input: compact, reply: make(chan CallResult, 1)}
 	at := callKey(key, id)
 	p.calls.mu.Lock()
@@ -260,7 +269,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	}
 	timeout := o.Timeout
 	if timeout <= 0 {
-		timeout = p.options.CallTimeout
+		timeout = p.settings.Load().CallTimeout
 	}
 	time.AfterFunc(timeout, func() {
 		if p.calls.forget(at, w) {
@@ -272,7 +281,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 
 	result := &CallResult{ID: id, Topic: c.topic}
 	sent := make(chan error, 1)
-	p.broker.Publish(broker.Message{Topic: c.topic, Payload: alink.AppendCommand(nil, c.method, id, compact, c.version), Publisher: "platform"},
+	p.broker.Publish(broker.Message{Topic: c.topic, Payload: payload, Publisher: "platform"},
 		func(err error) { sent <- err })
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
@@ -342,6 +351,9 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 	}
 	c := p.calls.take(at)
 	if c == nil {
+		if t.Kind != alink.PropertySet && t.Reply && t.Kind != alink.PropertyGet && t.Kind != alink.ServiceCall {
+			return // of a push that wants no answer
+		}
 		p.calls.late.Add(1)
 		p.logger.Debug("a reply that nobody waits for", "productKey", d.pk, "deviceName", d.dn, "topic", x.Topic)
 		return
@@ -350,6 +362,11 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 		p.figures.replied[c.kind].Observe(time.Now().UnixNano() - sent)
 	}
 	r := CallResult{Replied: true}
+	if c.raw {
+		r.payload = slices.Clone(x.Payload)
+		c.reply <- r
+		return
+	}
 	if err != nil { // answered on the right topic, but not in the form: hand it over as it is
 		r.ID = t.ID
 		r.Data, _ = json.Marshal(string(x.Payload))

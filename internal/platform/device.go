@@ -8,6 +8,7 @@ import (
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/store"
+	"github.com/linkstead/linkstead/internal/transport"
 )
 
 // deviceEntry is what a login needs of a device, in memory.
@@ -28,7 +29,8 @@ type device struct {
 	key     string
 	product *product
 	entry   *deviceEntry
-	ext     int // bitmap of the client id's ext parameter
+	ext     int  // bitmap of the client id's ext parameter
+	raw     bool // this message came as bytes, and so goes the answer
 	since   time.Time
 	gateway *device     // it is logged in through, nil for a connection of its own
 	subs    *subDevices // of a gateway, else nil
@@ -100,7 +102,9 @@ func (p *Platform) Connected(c broker.Connection) {
 		if d.entry.revoked.Load() { // changed while it was logging in; whoever changed it did not see the connection
 			p.broker.Disconnect(d.key)
 		}
-		p.store.SetOnline(d.id, p.now(), c.Remote.String())
+		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
+		p.files.came(c)
+		p.greetings.add(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
 	}
@@ -126,7 +130,8 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 		p.presentMu.Lock()
 		delete(p.present, d.key)
 		p.presentMu.Unlock()
-		p.store.SetOffline(d.id, p.now(), c.Remote.String())
+		p.files.went(c)
+		p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
 		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
 		return
 	}

@@ -23,6 +23,7 @@ func (p *Platform) eventPost(w *worker, d *device, t alink.Topic, x *broker.Exch
 	out, at, problem := model.CheckEvent(id, w.request.Params, tsl.Mode(d.product.mode.Load()), now)
 	if problem != nil {
 		p.logger.Debug("an event was refused", "productKey", d.pk, "deviceName", d.dn, "event", clip(id), "problem", problem.Error())
+		p.remark(d, t, alink.Code(problem.Code), problem.Error())
 		w.answer(t, x, alink.Code(problem.Code), nil, problem.Message)
 		return true
 	}

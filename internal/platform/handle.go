@@ -11,6 +11,8 @@ import (
 
 // worker is what one message needs while it is handled.
 type worker struct {
+	p       *Platform // and the device whose message it is, during Handle
+	d       *device
 	decoder alink.Decoder
 	request alink.Request
 	reply   alink.Reply
@@ -39,10 +41,15 @@ func (p *Platform) Handle(x *broker.Exchange) {
 			return
 		}
 	}
+	if p.throughScript(owner, t, x) {
+		return
+	}
 	w := workers.Get().(*worker)
+	w.p, w.d = p, owner
 	if done := p.serve(w, owner, t, x); done {
 		x.Done(nil)
 	}
+	w.p, w.d = nil, nil
 	workers.Put(w)
 }
 
@@ -54,10 +61,10 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		p.answered(w, d, t, x)
 		return true
 	case t.Reply:
-		switch t.Kind {
-		case alink.PropertySet, alink.PropertyGet, alink.ServiceCall, alink.TopoAddNotify, alink.GatewayPermit, alink.BootstrapNotify:
+		switch {
+		case t.Kind == alink.TopoChange, t.Kind == alink.ThingDisable, t.Kind == alink.ThingEnable, t.Kind == alink.ThingDelete: // nobody waits for these
+		case t.Kind.Direction() == alink.Down:
 			p.answered(w, d, t, x)
-		case alink.TopoChange, alink.ThingDisable, alink.ThingEnable, alink.ThingDelete: // nobody waits for these
 		default:
 			p.unserved.note(p, d, x.Topic)
 		}
@@ -70,14 +77,38 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.eventPost(w, d, t, x)
 	case alink.NTPRequest:
 		return p.ntp(w, d, x)
+	case alink.PropertyBatchPost, alink.PropertyPackPost, alink.PropertyHistoryPost:
+		return p.reports(w, d, t, x)
+	case alink.DesiredGet, alink.DesiredDelete:
+		return p.desired(w, d, t, x)
 	case alink.DeviceInfoUpdate, alink.DeviceInfoDelete:
 		return p.tags(w, d, t, x)
+	case alink.DeviceInfoGet:
+		return p.tagsGet(w, d, t, x)
+	case alink.ConfigGet:
+		return p.remoteConfig(w, d, t, x)
+	case alink.OTAInform, alink.OTAProgress, alink.OTARequest, alink.OTAFirmwareGet:
+		return p.upgrade(w, d, t, x)
+	case alink.FileDownload:
+		return p.download(w, d, t, x)
+	case alink.ShadowUpdate:
+		return p.shadow(w, d, t, x)
+	case alink.DiagPost:
+		return p.diagnosis(w, d, t, x)
+	case alink.LANPrefixGet, alink.EnrolleeMatch, alink.EnrolleeFound, alink.CipherGet, alink.ThingReset:
+		return p.boot(w, d, t, x)
+	case alink.LogConfigGet, alink.LogPost:
+		return p.deviceLogs(w, d, t, x)
 	case alink.TemplateGet, alink.DynamicTSLGet:
 		return p.template(w, d, t, x)
 	case alink.SessionLogin, alink.SessionBatchLogin, alink.SessionLogout, alink.SessionBatchLogout,
 		alink.TopoAdd, alink.TopoDelete, alink.TopoGet, alink.ListFound,
 		alink.SubRegister, alink.SubUnregister, alink.ProductRegister:
 		return p.gateway(w, d, t, x)
+	}
+	if t.Kind == alink.Unknown && t.Suffix == "thing/config/log/post" { // a mistake of a third-party SDK (spec/services.md §5)
+		t.Kind, t.Suffix = alink.LogPost, ""
+		return p.deviceLogs(w, d, t, x)
 	}
 	p.unserved.note(p, d, x.Topic)
 	return true
@@ -94,6 +125,7 @@ func (w *worker) read(t alink.Topic, x *broker.Exchange) bool {
 	if errors.As(err, &e) {
 		code = e.Code
 	}
+	w.p.remark(w.d, t, code, err.Error())
 	w.request = alink.Request{Ack: true}
 	w.answer(t, x, code, nil, "")
 	return false
@@ -107,7 +139,7 @@ func (w *worker) answer(t alink.Topic, x *broker.Exchange, code alink.Code, data
 	}
 	w.topic = t.AppendReplyTopic(w.topic[:0])
 	w.out = alink.AppendReply(w.out[:0], code, data, w.request.ID, message, t.Method(), "")
-	x.Reply(w.topic, w.out)
+	w.p.reply(w.d, x, w.topic, w.out)
 }
 
 // stored is told by the store that an exchange's points are safe.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/transport"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -15,10 +16,7 @@ import (
 func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *broker.Refusal)) {
 	answer := func(a *broker.Admission, why *broker.Refusal) {
 		if why != nil {
-			p.refusals.add(Refusal{
-				AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: r.Remote.String(),
-				Transport: r.Kind.String(), Code: why.Code.String(), Cause: why.Cause,
-			})
+			p.refused(r, why)
 		}
 		done(a, why)
 	}
@@ -48,6 +46,14 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 		}
 		p.loginUser(r, answer)
 	}
+}
+
+// refused keeps a refusal for those who ask why.
+func (p *Platform) refused(r *broker.LoginRequest, why *broker.Refusal) {
+	p.refusals.add(Refusal{
+		AtMS: p.now().UnixMilli(), Identity: why.Identity, ClientID: r.ClientID, Remote: transport.PeerName(r.Remote),
+		Transport: r.Kind.String(), Code: why.Code.String(), Cause: why.Cause,
+	})
 }
 
 // busy is the refusal when too many logins wait.

@@ -36,7 +36,7 @@ func (p *Platform) loginDevice(r *broker.LoginRequest, done func(*broker.Admissi
 		done(nil, why)
 		return
 	}
-	if p.options.Strict && (r.KeepAlive < 30 || r.KeepAlive > 1200) {
+	if p.settings.Load().Strict && (r.KeepAlive < 30 || r.KeepAlive > 1200) {
 		done(nil, &broker.Refusal{Code: mqtt.ClientIdentifierNotValid, Identity: identity,
 			Cause: fmt.Sprintf("keep-alive is %d s; the cloud takes 30 to 1200 s (setting device.strict)", r.KeepAlive)})
 		return

@@ -72,5 +72,5 @@ func (p *Platform) admit(e *deviceEntry, pk, dn string, ext int) (*broker.Admiss
 			Cause: fmt.Sprintf("the device is disabled; enable it: linkstead device enable %s/%s", pk, dn)}
 	}
 	d := newDevice(e, pk, dn, ext, p.now())
-	return &broker.Admission{Key: d.key, Owner: d.key, Profile: &p.device, Rights: d, Principal: d}, nil
+	return &broker.Admission{Key: d.key, Owner: d.key, Profile: p.Profile(true), Rights: d, Principal: d}, nil
 }

@@ -28,10 +28,11 @@ type users struct {
 
 // user is one user and the rights of its connections.
 type user struct {
-	name    string
-	hash    string
-	enabled bool
-	rights  atomic.Pointer[[]store.Right]
+	name     string
+	hash     string
+	verifier string // of SCRAM, empty if there is none
+	enabled  bool
+	rights   atomic.Pointer[[]store.Right]
 
 	revoked  atomic.Bool // changed since it was read: its logins must not stand
 	mu       sync.Mutex
@@ -108,6 +109,42 @@ func (p *Platform) loginUser(r *broker.LoginRequest, done func(*broker.Admission
 	}
 }
 
+// Rights finds what a user may do now. Devices have nothing that asks for it.
+func (p *Platform) Rights(owner string, found func(broker.Rights, error)) {
+	name, ok := strings.CutPrefix(owner, "u:")
+	if !ok {
+		found(nil, nil)
+		return
+	}
+	answer := func(u *user) {
+		if !u.enabled {
+			found(nil, nil)
+			return
+		}
+		found(u, nil)
+	}
+	p.users.mu.Lock()
+	u := p.users.m[name]
+	p.users.mu.Unlock()
+	if u != nil {
+		answer(u)
+		return
+	}
+	queued := later(p.lookup, func() {
+		switch u, err := p.user(p.ctx, name); {
+		case err == nil:
+			answer(u)
+		case errors.Is(err, store.ErrNotFound):
+			found(nil, nil)
+		default:
+			found(nil, err)
+		}
+	})
+	if !queued {
+		found(nil, errors.New("too many look-ups at a time"))
+	}
+}
+
 // remembers reports whether a password with this proof was verified before.
 func (u *user) remembers(proof [sha256.Size]byte) bool {
 	u.mu.Lock()
@@ -128,7 +165,8 @@ func (p *Platform) user(ctx context.Context, name string) (*user, error) {
 		if err != nil {
 			return nil, err
 		}
-		u = &user{name: rec.Name, hash: rec.PasswordHash, enabled: rec.Enabled, keys: make(map[string]int)}
+		hash, verifier, _ := strings.Cut(rec.PasswordHash, " ")
+		u = &user{name: rec.Name, hash: hash, verifier: verifier, enabled: rec.Enabled, keys: make(map[string]int)}
 		u.rights.Store(&rec.Rights)
 		p.users.mu.Lock()
 		if p.users.epoch == epoch && p.users.m[name] == nil {
@@ -142,7 +180,7 @@ func (p *Platform) user(ctx context.Context, name string) (*user, error) {
 
 func (p *Platform) admitUser(r *broker.LoginRequest, u *user) *broker.Admission {
 	id := r.ClientID
-	a := &broker.Admission{Owner: "u:" + u.name, Profile: &p.application, Rights: u, Principal: u}
+	a := &broker.Admission{Owner: "u:" + u.name, Profile: p.Profile(false), Rights: u, Principal: u}
 	if id == "" {
 		id = broker.AssignClientID()
 		a.ClientID = id
@@ -221,6 +259,14 @@ func (p *Platform) PutUser(ctx context.Context, who, name, password string, righ
 		return err
 	}
 	rec.PasswordHash = hash
+	if p.settings.Load().SCRAM {
+		verifier, err := scramVerifier(password)
+		if err != nil {
+			return &Error{Kind: KindInvalid, Message: "the password cannot be used with SCRAM: " + err.Error(),
+				Hint: "choose one of ordinary characters, or switch auth.scram off"}
+		}
+		rec.PasswordHash += " " + verifier
+	}
 	if err := p.store.PutUser(ctx, rec); err != nil {
 		return err
 	}

@@ -91,7 +91,7 @@ func (p *Platform) AddTopology(ctx context.Context, who, pk, dn string, subs []D
 		ids, names = append(ids, d.ID), append(names, deviceID{s.ProductKey, s.DeviceName})
 	}
 	if code := p.addTopology(g.ID, names, ids); code != alink.CodeSuccess {
-		return topologyError(code, p.options.SubDevices)
+		return topologyError(code, p.settings.Load().SubDevices)
 	}
 	p.topoChange(DeviceKey(pk, dn), pk, dn, 0, names)
 	p.audit(ctx, who, "topology.add", pk+"/"+dn, fmt.Sprintf("%d sub-devices", len(subs)))
@@ -147,7 +147,7 @@ func (p *Platform) NotifyAddTopology(ctx context.Context, who, pk, dn string, su
 		}
 	}
 	t := alink.Topic{Kind: alink.TopoAddNotify, ProductKey: pk, DeviceName: dn}
-	return p.notice(ctx, t, appendIdentities(ids, false), who, "topology.notify", o)
+	return p.inform(ctx, t, appendIdentities(ids, false), who, "topology.notify", o)
 }
 
 // PermitJoin lets devices of a product join a gateway's network for so many
@@ -170,18 +170,18 @@ func (p *Platform) PermitJoin(ctx context.Context, who, pk, dn, productKey strin
 		return nil, err
 	}
 	t := alink.Topic{Kind: alink.GatewayPermit, ProductKey: pk, DeviceName: dn}
-	return p.notice(ctx, t, params, who, "gateway.permit", o)
+	return p.inform(ctx, t, params, who, "gateway.permit", o)
 }
 
 // Bootstrap tells a device to read its endpoint again, after which it connects
 // anew (spec/services.md §13).
 func (p *Platform) Bootstrap(ctx context.Context, who, pk, dn string, o CallOptions) (*CallResult, error) {
 	t := alink.Topic{Kind: alink.BootstrapNotify, ProductKey: pk, DeviceName: dn}
-	return p.notice(ctx, t, []byte(`{"cmd":0}`), who, "device.bootstrap", o)
+	return p.inform(ctx, t, []byte(`{"cmd":0}`), who, "device.bootstrap", o)
 }
 
-// notice sends a device a request that has nothing to do with its thing model.
-func (p *Platform) notice(ctx context.Context, t alink.Topic, params []byte, who, action string, o CallOptions) (*CallResult, error) {
+// inform sends a device a request that has nothing to do with its thing model.
+func (p *Platform) inform(ctx context.Context, t alink.Topic, params []byte, who, action string, o CallOptions) (*CallResult, error) {
 	c := command{method: t.Method(), topic: t.String(), params: params, who: who, action: action, version: "1.0", notice: true}
 	return p.send(ctx, t.ProductKey, t.DeviceName, c, o, func(*tsl.Model, devjson.Value) error { return nil })
 }

@@ -29,28 +29,37 @@ type Options struct {
 	Logger *slog.Logger
 	// Now is the clock: time.Now if nil.
 	Now func() time.Time
+	// Files is where firmware is and how its addresses are signed.
+	Files FileOptions
+	Settings
+}
+
+// Settings are the options that can be changed while the platform runs.
+type Settings struct {
 	// Device and Application are how the two kinds of client are treated.
 	Device, Application broker.Profile
 	// Strict refuses what the cloud refuses: a keep-alive outside 30 to 1200 s.
 	Strict bool
+	// SCRAM offers applications SCRAM-SHA-256 and keeps a verifier for it with each
+	// password that is set.
+	SCRAM bool
 	// CallTimeout is how long the reply to a command is awaited: 8 s.
 	CallTimeout time.Duration
 	// SubDevices is the most sub-devices of a gateway: 1500. SubLogins is how often
 	// one sub-device may log in per minute: 60.
 	SubDevices, SubLogins int
+
+	registering broker.Profile // of devices that register themselves, made by Set
 }
 
 // Platform serves devices and those who manage them. All methods may be called
 // from any goroutine.
 type Platform struct {
-	options     Options
-	store       *store.Store
-	logger      *slog.Logger
-	now         func() time.Time
-	broker      Broker
-	device      broker.Profile
-	registering broker.Profile // of devices that register themselves
-	application broker.Profile
+	settings atomic.Pointer[Settings]
+	store    *store.Store
+	logger   *slog.Logger
+	now      func() time.Time
+	broker   Broker
 
 	devices    *otter.Cache[string, *deviceEntry]
 	generation atomic.Uint64 // grows whenever a cached device may have changed
@@ -79,6 +88,12 @@ type Platform struct {
 	refusals refusals
 	drops    drops
 	unserved unserved
+	remarks  remarks
+
+	greetings greetings
+	files     files
+	upgrades  upgrades
+	scripts   scriptQueues
 }
 
 // lookups is how many logins may wait for a record that is not in memory, and
@@ -98,17 +113,8 @@ func New(o Options) *Platform {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	if o.CallTimeout <= 0 {
-		o.CallTimeout = 8 * time.Second
-	}
-	if o.SubDevices <= 0 {
-		o.SubDevices = 1500
-	}
-	if o.SubLogins <= 0 {
-		o.SubLogins = 60
-	}
 	p := &Platform{
-		options: o, store: o.Store, logger: o.Logger, now: o.Now, device: o.Device, application: o.Application,
+		store: o.Store, logger: o.Logger, now: o.Now,
 		devices:  otter.Must(&otter.Options[string, *deviceEntry]{MaximumSize: cachedDevices}),
 		products: make(map[string]*product),
 		present:  make(map[string]int),
@@ -117,19 +123,22 @@ func New(o Options) *Platform {
 		verify:   make(chan func(), passwordsWaiting),
 		records:  make(chan func(), lookups),
 	}
-	p.registering = p.device
-	p.registering.Device = false // it has no session that lasts, and no record of messages
-	p.registering.MinKeepAlive, p.registering.MaxKeepAlive = 0, 0
-	p.registering.MaxQueued, p.registering.MaxQueuedBytes, p.registering.SessionExpiry = 1, 1<<10, time.Second
-	p.registering.Lifetime = registrationTime
+	p.Set(o.Settings)
 	p.ctx, p.stop = context.WithCancel(context.Background())
 	p.calls.init(o.Now())
 	p.figures.init()
 	p.users.init()
+	p.files.options = o.Files
+	p.upgrades.init()
+	p.scripts.init()
+	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
 	p.wg.Go(func() { p.work(p.records) })
+	for _, q := range p.scripts {
+		p.wg.Go(func() { p.work(q) })
+	}
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
 	}
@@ -147,15 +156,40 @@ func (p *Platform) work(jobs <-chan func()) {
 	}
 }
 
-// Bind tells the platform which broker it serves.
-func (p *Platform) Bind(b Broker) { p.broker = b }
+// Bind tells the platform which broker it serves, once; what it does by itself
+// begins then.
+func (p *Platform) Bind(b Broker) {
+	p.broker = b
+	p.wg.Go(p.greet)
+	p.wg.Go(p.schedule)
+}
+
+// Set changes the settings. Profiles handed out before stay as they were: the
+// broker has to ask for them again.
+func (p *Platform) Set(s Settings) {
+	if s.CallTimeout <= 0 {
+		s.CallTimeout = 8 * time.Second
+	}
+	if s.SubDevices <= 0 {
+		s.SubDevices = 1500
+	}
+	if s.SubLogins <= 0 {
+		s.SubLogins = 60
+	}
+	s.registering = s.Device
+	s.registering.Device = false // it has no session that lasts, and no record of messages
+	s.registering.MinKeepAlive, s.registering.MaxKeepAlive = 0, 0
+	s.registering.MaxQueued, s.registering.MaxQueuedBytes, s.registering.SessionExpiry = 1, 1<<10, time.Second
+	s.registering.Lifetime = registrationTime
+	p.settings.Store(&s)
+}
 
 // Profile is how devices, or applications, are treated.
 func (p *Platform) Profile(device bool) *broker.Profile {
 	if device {
-		return &p.device
+		return &p.settings.Load().Device
 	}
-	return &p.application
+	return &p.settings.Load().Application
 }
 
 // Close ends what the platform does by itself. Calls that wait for a device
@@ -163,6 +197,13 @@ func (p *Platform) Profile(device bool) *broker.Profile {
 func (p *Platform) Close() {
 	p.stop()
 	p.wg.Wait()
+	p.productMu.Lock()
+	for _, pr := range p.products {
+		if s := pr.script.Swap(nil); s != nil {
+			s.Close()
+		}
+	}
+	p.productMu.Unlock()
 	p.devices.StopAllGoroutines()
 }
 

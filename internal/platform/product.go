@@ -17,6 +17,9 @@ type product struct {
 	mode  atomic.Uint32 // tsl.Mode
 	node  atomic.Value  // string, its node type
 	model atomic.Pointer[tsl.Model]
+	raw   atomic.Bool // its devices speak bytes that the script reads
+	// script is nil if there is none.
+	script atomic.Pointer[productScript]
 }
 
 func (pr *product) nodeType() string {
@@ -47,6 +50,10 @@ func (p *Platform) productOf(ctx context.Context, key string) (*product, error) 
 	pr = &product{key: key}
 	pr.mode.Store(uint32(modeOf(rec.Validation)))
 	pr.node.Store(string(rec.NodeType))
+	pr.raw.Store(rec.DataFormat == store.FormatRaw)
+	if err := p.loadScript(ctx, pr); err != nil {
+		return nil, err
+	}
 	switch v, err := p.store.Model(ctx, key); {
 	case err == nil:
 		m, err := tsl.Parse(v.Document)
@@ -134,6 +141,7 @@ func (p *Platform) UpdateProduct(ctx context.Context, who string, in Product) er
 	if pr := p.products[in.ProductKey]; pr != nil {
 		pr.mode.Store(uint32(modeOf(store.Validation(in.Validation))))
 		pr.node.Store(in.NodeType)
+		pr.raw.Store(store.DataFormat(in.DataFormat) == store.FormatRaw)
 	}
 	p.productMu.RUnlock()
 	p.audit(ctx, who, "product.update", in.ProductKey, "")
@@ -163,6 +171,11 @@ func (p *Platform) DeleteProduct(ctx context.Context, who, key string, force boo
 		return err
 	}
 	p.productMu.Lock()
+	if pr := p.products[key]; pr != nil {
+		if s := pr.script.Swap(nil); s != nil {
+			s.Close()
+		}
+	}
 	delete(p.products, key)
 	p.productMu.Unlock()
 	for _, name := range gone {
@@ -247,6 +260,12 @@ func (p *Platform) audit(ctx context.Context, who, action, object, detail string
 	if err := p.store.Audit(ctx, who, action, object, detail); err != nil {
 		p.logger.Error("an action could not be audited", "who", who, "action", action, "object", object, "error", err)
 	}
+}
+
+// AuditReload notes that somebody has the server read its configuration again; an
+// error means that it must not.
+func (p *Platform) AuditReload(ctx context.Context, who, changes string) error {
+	return p.auditFirst(ctx, who, "reload", "configuration", changes)
 }
 
 // auditFirst is audit for what must not happen unless it is written down: an

@@ -24,6 +24,9 @@ func (p *Platform) propertyPost(w *worker, d *device, t alink.Topic, x *broker.E
 	err := model.EachProperty(w.request.Params, tsl.Mode(d.product.mode.Load()), now,
 		func(id string, prop *tsl.Property, v devjson.Value, at int64, problem *tsl.Problem) bool {
 			if problem != nil {
+				if len(w.data) == 0 {
+					p.remark(d, t, alink.Code(problem.Code), problem.Error())
+				}
 				w.data = appendProblem(w.data, id, problem)
 				return true
 			}
@@ -46,6 +49,7 @@ func (p *Platform) propertyPost(w *worker, d *device, t alink.Topic, x *broker.E
 		if errors.As(err, &problem) {
 			code, message = alink.Code(problem.Code), problem.Message
 		}
+		p.remark(d, t, code, err.Error())
 		w.answer(t, x, code, nil, message)
 		p.figures.refusedPosts.Add(x.Shard(), 1)
 		return true

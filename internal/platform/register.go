@@ -119,7 +119,7 @@ func (p *Platform) register(r *broker.LoginRequest, id alink.ClientID, pk, dn st
 		g.payload = append(registrationOf(pk, dn), `,"deviceSecret":`...)
 		g.payload = append(devjson.AppendString(g.payload, secret), '}')
 	}
-	return &broker.Admission{Key: g.key, Owner: g.key, Profile: &p.registering, Rights: g, Principal: g}, nil
+	return &broker.Admission{Key: g.key, Owner: g.key, Profile: &p.settings.Load().registering, Rights: g, Principal: g}, nil
 }
 
 func registrationOf(pk, dn string) []byte {

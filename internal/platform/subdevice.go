@@ -217,7 +217,7 @@ func (p *Platform) carry(sub *device, clean bool, done func()) {
 	}
 	p.subs.put(sub)
 	// In order with every other change, because the mutex is held.
-	p.broker.Carry(g.key, g, sub.key, sub, &p.device, clean, func(carried bool) {
+	p.broker.Carry(g.key, g, sub.key, sub, p.Profile(true), clean, func(carried bool) {
 		p.carried(sub, carried)
 		done()
 	})

@@ -286,7 +286,7 @@ func (c *gatewayCall) tooMany(more []*device) bool {
 			n++
 		}
 	}
-	return n > c.p.options.SubDevices
+	return n > c.p.settings.Load().SubDevices
 }
 
 // judgeLogin checks one login and makes the principal of it.
@@ -295,7 +295,7 @@ func (c *gatewayCall) judgeLogin(s *alink.SubDevice) (*device, alink.Code, strin
 	if s.ProductKey == d.pk && s.DeviceName == d.dn {
 		return nil, alink.CodeTopologySelf, ""
 	}
-	if !p.subs.allow(DeviceKey(s.ProductKey, s.DeviceName), p.now(), p.options.SubLogins) {
+	if !p.subs.allow(DeviceKey(s.ProductKey, s.DeviceName), p.now(), p.settings.Load().SubLogins) {
 		return nil, alink.CodeTooManyRequests, ""
 	}
 	e, code := c.entry(s.ProductKey, s.DeviceName)

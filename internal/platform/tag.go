@@ -2,7 +2,6 @@ package platform
 
 import (
 	"context"
-	"errors"
 
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/devjson"
@@ -25,20 +24,21 @@ func (p *Platform) tags(w *worker, d *device, t alink.Topic, x *broker.Exchange)
 		w.answer(t, x, alink.CodeParameter, nil, "")
 		return true
 	}
-	remove := t.Kind == alink.DeviceInfoDelete
+	return p.later(p.records, w, d, t, x, func(params devjson.Value) (answer, error) {
+		if t.Kind == alink.DeviceInfoDelete {
+			return p.tagsDelete(d, params)
+		}
+		return p.tagsUpdate(d, params)
+	})
+}
+
+func (p *Platform) tagsUpdate(d *device, params devjson.Value) (answer, error) {
 	var put []store.Tag
-	var keys []string
 	for i := range params.Len() {
 		item := params.Index(i)
 		key, ok := item.Get("attrKey").Str()
 		if !ok || key == "" || len(key) > 128 {
-			w.answer(t, x, alink.CodeParameter, nil, "")
-			return true
-		}
-		key = string([]byte(key)) // outlives the message
-		if remove {
-			keys = append(keys, key)
-			continue
+			return refuse(alink.CodeParameter, ""), nil
 		}
 		value, ok := item.Get("attrValue").Str()
 		if !ok {
@@ -48,36 +48,63 @@ func (p *Platform) tags(w *worker, d *device, t alink.Topic, x *broker.Exchange)
 		if domain != store.DomainSystem {
 			domain = ""
 		}
-		put = append(put, store.Tag{Key: key, Value: string([]byte(value)), Domain: domain})
+		put = append(put, store.Tag{Key: key, Value: value, Domain: domain})
 	}
-	ack := w.request.Ack
-	id := string([]byte(w.request.ID))
-	queued := later(p.records, func() {
-		var err error
-		if remove {
-			err = p.store.DeleteTags(p.ctx, d.id, keys)
-		} else {
-			err = p.store.PutTags(p.ctx, d.id, put)
+	return success, p.store.PutTags(p.ctx, d.id, put)
+}
+
+func (p *Platform) tagsDelete(d *device, params devjson.Value) (answer, error) {
+	var keys []string
+	for i := range params.Len() {
+		key, ok := params.Index(i).Get("attrKey").Str()
+		if !ok || key == "" || len(key) > 128 {
+			return refuse(alink.CodeParameter, ""), nil
 		}
-		code := alink.CodeSuccess
-		switch {
-		case errors.Is(err, store.ErrLimit), errors.Is(err, store.ErrInvalid):
-			code, err = alink.CodeParameter, nil
-		case errors.Is(err, store.ErrNotFound):
-			code, err = alink.CodeDeviceNotFound, nil
-		case err != nil:
-			p.storeFailed(err)
-		}
-		if ack && err == nil {
-			x.Reply([]byte(t.ReplyTopic()), alink.AppendReply(nil, code, nil, id, "", t.Method(), ""))
-		}
-		x.Done(err)
-	})
-	if !queued {
-		w.answer(t, x, alink.CodeBusy, nil, "")
+		keys = append(keys, key)
+	}
+	return success, p.store.DeleteTags(p.ctx, d.id, keys)
+}
+
+// tagsGet answers with the tags that are named, or with all if none is; tags that
+// the device's software keeps for itself only if they are named.
+func (p *Platform) tagsGet(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
+	if !w.read(t, x) {
 		return true
 	}
-	return false
+	return p.later(p.records, w, d, t, x, func(params devjson.Value) (answer, error) {
+		asked := map[string]bool{}
+		switch {
+		case params.Kind() == devjson.Array && params.Len() <= maxTagsInMessage:
+			for i := range params.Len() {
+				key, ok := params.Index(i).Str()
+				if !ok {
+					if key, ok = params.Index(i).Get("attrKey").Str(); !ok {
+						return refuse(alink.CodeParameter, ""), nil
+					}
+				}
+				asked[key] = true
+			}
+		case params.Len() > 0, params.Kind() == devjson.Array:
+			return refuse(alink.CodeParameter, ""), nil
+		}
+		all, err := p.store.Tags(p.ctx, d.id)
+		if err != nil {
+			return answer{}, err
+		}
+		b := []byte{'['}
+		for _, tag := range all {
+			if !asked[tag.Key] && (len(asked) > 0 || tag.Domain != "") {
+				continue
+			}
+			if len(b) > 1 {
+				b = append(b, ',')
+			}
+			b = devjson.AppendString(append(b, `{"attrKey":`...), tag.Key)
+			b = devjson.AppendString(append(b, `,"attrValue":`...), tag.Value)
+			b = append(b, '}')
+		}
+		return answer{code: alink.CodeSuccess, data: append(b, ']')}, nil
+	})
 }
 
 // Tag is one key and value attached to a device.

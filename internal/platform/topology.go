@@ -65,7 +65,7 @@ func (c *gatewayCall) topoAdd() {
 // addTopology makes devices a gateway's, and tells the gateways that had them
 // before.
 func (p *Platform) addTopology(gatewayID int64, subs []deviceID, ids []int64) alink.Code {
-	before, err := p.store.AddTopology(p.ctx, gatewayID, ids, p.options.SubDevices)
+	before, err := p.store.AddTopology(p.ctx, gatewayID, ids, p.settings.Load().SubDevices)
 	switch {
 	case errors.Is(err, store.ErrLimit):
 		return alink.CodeTopologyFull

@@ -11,6 +11,7 @@ type Batch struct {
 	ops  []byte
 	n    int
 	adds bool // holds something that ErrDiskFull refuses
+	ties []tied
 }
 
 // A change is its kind and then, by kind:
@@ -27,7 +28,10 @@ const (
 )
 
 // Reset empties the batch and keeps its memory.
-func (b *Batch) Reset() { b.ops, b.n, b.adds = b.ops[:0], 0, false }
+func (b *Batch) Reset() {
+	clear(b.ties)
+	b.ops, b.n, b.adds, b.ties = b.ops[:0], 0, false, b.ties[:0]
+}
 
 // Len is the number of changes.
 func (b *Batch) Len() int { return b.n }

@@ -17,6 +17,7 @@ type group struct {
 	batch        *pebble.Batch
 	members      []submission
 	verdicts     []error // beside members: what a successful write reports
+	ties         []*Tie  // that are whole with it
 	bytes        int64
 	changes      int
 	rangeDeletes int
@@ -63,6 +64,7 @@ func (l *Log) commitLoop() {
 		l.mu.Unlock()
 
 		for i := range refused {
+			l.ties.fail(refused[i].batch.ties, ErrOverloaded)
 			l.finish(&refused[i], ErrOverloaded)
 		}
 		clear(refused)
@@ -75,10 +77,19 @@ func (l *Log) commitLoop() {
 			continue // merge into the next one what did not fit
 		}
 		if closing && writing == nil && head == len(taken) {
+			l.ties.expire(time.Now(), ErrClosed)
+			l.flush()
 			return
+		}
+		var late <-chan time.Time
+		if len(l.ties.open) > 0 {
+			late = time.After(tiePatience)
 		}
 		select {
 		case <-l.wake:
+		case <-late:
+			l.ties.expire(time.Now().Add(-tiePatience), errUntied)
+			l.flush()
 		case err := <-results:
 			done := writing
 			writing = nil
@@ -108,22 +119,17 @@ func (l *Log) merge(g *group, from []submission, busy *group) int {
 		if g.engine == nil {
 			e, err := l.acquire()
 			if err != nil {
-				l.finish(s, err)
+				l.ties.fail(s.batch.ties, err)
+				l.unreported = append(l.unreported, reportable{*s, err})
+				l.flush()
 				continue
 			}
 			g.engine = e
 			g.batch = e.db.NewBatch(pebble.WithInitialSizeBytes(64<<10), pebble.WithMaxRetainedSizeBytes(2<<20))
 		}
-		var verdict error
 		full := l.space.full(time.Now())
 		l.stats.full.Store(full)
-		full = full && s.batch.adds
-		if full {
-			verdict = ErrDiskFull
-		}
-		if err := g.add(s.batch, full, busy); err != nil {
-			verdict = err
-		}
+		verdict := l.mergeBatch(g, s.batch, full, busy)
 		g.members = append(g.members, *s)
 		g.verdicts = append(g.verdicts, verdict)
 		g.bytes += s.bytes
@@ -131,11 +137,44 @@ func (l *Log) merge(g *group, from []submission, busy *group) int {
 	return len(from)
 }
 
-// add merges a batch; with full, without its additions.
-func (g *group) add(b *Batch, full bool, busy *group) error {
-	for ops := b.ops; len(ops) > 0; {
+// mergeBatch adds a batch, but for what is tied to parts that have not come. With
+// full, additions are left out.
+func (l *Log) mergeBatch(g *group, b *Batch, full bool, busy *group) (verdict error) {
+	if full && b.adds {
+		verdict = ErrDiskFull
+	}
+	add := func(p piece) {
+		if err := l.add(g, &p, full, busy); err != nil {
+			verdict = err
+		}
+	}
+	at := 0
+	for i := range b.ties {
+		part := &b.ties[i]
+		add(piece{ops: b.ops[at:part.from]})
+		at = part.to
+		if t := part.tie; l.ties.arrived(t, b.ops[part.from:part.to]) {
+			for _, p := range t.pieces {
+				add(p)
+			}
+			if full {
+				t.settle(ErrDiskFull)
+			}
+			g.ties = append(g.ties, t)
+		}
+	}
+	add(piece{ops: b.ops[at:]})
+	return verdict
+}
+
+// add merges changes.
+func (l *Log) add(g *group, p *piece, full bool, busy *group) error {
+	for ops := p.ops; len(ops) > 0; {
 		var c change
 		c, ops = nextChange(ops)
+		if len(p.cuts) > 0 && !p.has(c.key) {
+			continue
+		}
 		var err error
 		switch c.op {
 		case opAdd:
@@ -151,8 +190,14 @@ func (g *group) add(b *Batch, full bool, busy *group) error {
 			g.touched.add(c.key)
 			err = g.batch.Merge(c.key, c.value, nil)
 		case opDelete:
+			if len(l.ties.open) > 0 {
+				l.ties.cut(c.key, append(c.key[:len(c.key):len(c.key)], 0))
+			}
 			err = g.batch.Delete(c.key, nil)
 		case opDeleteRange:
+			if len(l.ties.open) > 0 {
+				l.ties.cut(c.key, c.value)
+			}
 			err = g.deleteRange(c.key, c.value, busy)
 		}
 		if err != nil {
@@ -166,16 +211,25 @@ func (g *group) add(b *Batch, full bool, busy *group) error {
 // report tells the members of a written group, and empties it for reuse.
 func (l *Log) report(g *group, err error) {
 	g.engine.release()
+	for _, t := range g.ties {
+		t.settle(err)
+	}
 	for i := range g.members {
 		verdict := err
 		if verdict == nil {
 			verdict = g.verdicts[i]
 		}
-		l.finish(&g.members[i], verdict)
+		if len(l.unreported) == 0 && len(g.members[i].batch.ties) == 0 {
+			l.finish(&g.members[i], verdict)
+			continue
+		}
+		l.unreported = append(l.unreported, reportable{g.members[i], verdict})
 	}
+	l.flush()
 	clear(g.members)
 	clear(g.verdicts)
-	*g = group{members: g.members[:0], verdicts: g.verdicts[:0], found: g.found[:0]}
+	clear(g.ties)
+	*g = group{members: g.members[:0], verdicts: g.verdicts[:0], ties: g.ties[:0], found: g.found[:0]}
 }
 
 func (l *Log) finish(s *submission, err error) {

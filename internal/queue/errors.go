@@ -23,6 +23,9 @@ var (
 	ErrCorrupt = errors.New("queue: stored bytes are damaged")
 )
 
+// errUntied: the other parts of a tie did not come.
+var errUntied = fmt.Errorf("%w: another event loop did not deliver its part of a message", ErrUnavailable)
+
 // CorruptMessageError reports one stored message that cannot be decoded. The
 // session's other messages are sound; deleting Seq lets the session go on. It
 // matches ErrCorrupt.

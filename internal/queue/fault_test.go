@@ -82,7 +82,7 @@ func TestDiskFailure(t *testing.T) {
 				rnd := rand.New(rand.NewPCG(3, uint64(d)))
 				l := open(t, Options{
 					Dir: "queue", Durability: d, reopenIn: time.Millisecond, memTable: testMemTable,
-					fs: errorfs.Wrap(vfs.NewMem(), f),
+					FS: errorfs.Wrap(vfs.NewMem(), f),
 				})
 				survives(t, l, f, rnd)
 				if f.hits.Load() == 0 {
@@ -160,7 +160,7 @@ func survives(t *testing.T, l *Log, f *faults, rnd *rand.Rand) {
 // TestUnavailableIsReported keeps the disk failing and looks at every method.
 func TestUnavailableIsReported(t *testing.T) {
 	f := &faults{pick: func(errorfs.Op) bool { return true }}
-	l := open(t, Options{Dir: "queue", reopenIn: time.Millisecond, fs: errorfs.Wrap(vfs.NewMem(), f)})
+	l := open(t, Options{Dir: "queue", reopenIn: time.Millisecond, FS: errorfs.Wrap(vfs.NewMem(), f)})
 	mustSubmit(t, l, func(b *Batch) { b.Append(1, 1, message(1, 1)) })
 	f.on.Store(true)
 	for range 3 {
@@ -198,7 +198,7 @@ func TestNearlyFullDisk(t *testing.T) {
 		disk.TestingSetDiskUsage(vfs.DiskUsage{AvailBytes: n, TotalBytes: 1 << 40})
 		l.space.checked = time.Time{} // no batch is under way
 	}
-	l := open(t, Options{Dir: "queue", MinFreeBytes: 1000, fs: disk})
+	l := open(t, Options{Dir: "queue", MinFreeBytes: 1000, FS: disk})
 	mustSubmit(t, l, func(b *Batch) { b.Append(1, 1, message(1, 1)); b.Append(1, 2, message(1, 2)) })
 	free(l, 999)
 	err := submit(l, func(b *Batch) {

@@ -30,8 +30,10 @@ type Options struct {
 	MinFreeBytes int64
 	// Logger receives warnings. Default: slog.Default().
 	Logger *slog.Logger
+	// FS is what the store lies on. Default: the operating system's. Tests give
+	// one that fails.
+	FS vfs.FS
 
-	fs       vfs.FS        // default: the operating system's
 	reopenIn time.Duration // first wait between attempts to reopen, default 100 ms
 	memTable uint64        // bytes until the log rotates, default memTableBytes
 }
@@ -49,8 +51,8 @@ func (o Options) withDefaults() Options {
 	if o.Logger == nil {
 		o.Logger = slog.Default()
 	}
-	if o.fs == nil {
-		o.fs = vfs.Default
+	if o.FS == nil {
+		o.FS = vfs.Default
 	}
 	if o.reopenIn <= 0 {
 		o.reopenIn = 100 * time.Millisecond
@@ -88,6 +90,9 @@ type Log struct {
 	engine  *engine // nil while the store is being reopened
 	downErr error   // why, while engine is nil
 
+	ties       ties         // the committer's own
+	unreported []reportable // the committer's own: what waits for ties, in order
+
 	wake    chan struct{} // tells the committer that waiting or closing changed
 	stop    chan struct{} // closed by Close, ends reopening
 	work    sync.WaitGroup
@@ -109,21 +114,21 @@ func Open(o Options) (*Log, error) {
 		return nil, errors.New("queue: no folder given for the message store: set Options.Dir")
 	}
 	o = o.withDefaults()
-	if err := o.fs.MkdirAll(o.Dir, 0o700); err != nil {
+	if err := makeFolder(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("queue: the folder %s for the message store cannot be created: %w", o.Dir, err)
 	}
-	lock, err := o.fs.Lock(filepath.Join(o.Dir, "LOCK"))
+	lock, err := o.FS.Lock(filepath.Join(o.Dir, "LOCK"))
 	if err != nil {
 		return nil, fmt.Errorf("queue: the message store in %s is in use by another process, or its folder is not writable: stop the other server first: %w", o.Dir, err)
 	}
-	e, err := openEngine(o.Dir, o.fs, &o)
+	e, err := openEngine(o.Dir, o.FS, &o)
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
 	l := &Log{
 		opts:   o,
 		lock:   lock,
-		space:  spaceGuard{fs: o.fs, dir: o.Dir, min: o.MinFreeBytes, log: o.Logger},
+		space:  spaceGuard{fs: o.FS, dir: o.Dir, min: o.MinFreeBytes, log: o.Logger},
 		engine: e,
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
@@ -140,7 +145,7 @@ func Open(o Options) (*Log, error) {
 
 // OpenMemory opens an empty store that lives in memory and is lost on Close.
 func OpenMemory() (*Log, error) {
-	return Open(Options{Dir: "queue", Durability: WriteToMemory, fs: vfs.NewMem()})
+	return Open(Options{Dir: "queue", Durability: WriteToMemory, FS: vfs.NewMem()})
 }
 
 // Close applies and reports everything submitted before it, and closes the

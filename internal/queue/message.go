@@ -24,6 +24,10 @@ type Message struct {
 	Publisher string
 	// SubscriptionIDs are those of the matching subscriptions [MQTT-3.3.4-3].
 	SubscriptionIDs []uint32
+	// Share is the shared subscription that the message is for, as it was
+	// subscribed to; empty for an ordinary one. Another of its members may get the
+	// message if this one goes.
+	Share string
 }
 
 // Item is one message of a session's queue.
@@ -42,12 +46,16 @@ type Item struct {
 // and a body is
 //
 //	flags (1)  varint published  [varint expires-published]
-//	topic  [publisher]  [properties]  [subscription ids]  payload
+//	topic  [share]  [publisher]  [properties]  [subscription ids]  payload
 //
 // where each part in brackets is present when its flag is, strings are a uvarint
 // length and their bytes, subscription identifiers a uvarint count and a uvarint
-// each, and the payload is the rest. The length lets a state record follow.
-const messageVersion = 0x01
+// each, and the payload is the rest. The length lets a state record follow. share
+// is present in a message whose version says so.
+const (
+	messageVersion       = 0x01
+	messageVersionShared = 0x53
+)
 
 const (
 	flagQoS        = 0x03
@@ -98,6 +106,9 @@ func (m *Message) bodyLen() int {
 	if m.ExpiresMS != 0 {
 		n += varintLen(m.ExpiresMS - m.PublishedMS)
 	}
+	if m.Share != "" {
+		n += uvarintLen(uint64(len(m.Share))) + len(m.Share)
+	}
 	if m.Publisher != "" {
 		n += uvarintLen(uint64(len(m.Publisher))) + len(m.Publisher)
 	}
@@ -117,7 +128,11 @@ func (m *Message) bodyLen() int {
 func encodedLen(body int) int { return 1 + uvarintLen(uint64(body)) + body }
 
 func (m *Message) appendTo(b []byte, body int) []byte {
-	b = append(b, messageVersion)
+	version := byte(messageVersion)
+	if m.Share != "" {
+		version = messageVersionShared
+	}
+	b = append(b, version)
 	b = binary.AppendUvarint(b, uint64(body))
 	b = append(b, m.flags())
 	b = binary.AppendVarint(b, m.PublishedMS)
@@ -126,6 +141,10 @@ func (m *Message) appendTo(b []byte, body int) []byte {
 	}
 	b = binary.AppendUvarint(b, uint64(len(m.Topic)))
 	b = append(b, m.Topic...)
+	if m.Share != "" {
+		b = binary.AppendUvarint(b, uint64(len(m.Share)))
+		b = append(b, m.Share...)
+	}
 	if m.Publisher != "" {
 		b = binary.AppendUvarint(b, uint64(len(m.Publisher)))
 		b = append(b, m.Publisher...)
@@ -156,7 +175,7 @@ func (m *Message) UnmarshalBinary(b []byte) error {
 		return err
 	}
 	var fresh Message
-	if err := fresh.decode(append([]byte(nil), body...), ""); err != nil {
+	if err := fresh.decode(b[0], append([]byte(nil), body...), ""); err != nil {
 		return err
 	}
 	*m = fresh
@@ -165,7 +184,7 @@ func (m *Message) UnmarshalBinary(b []byte) error {
 
 // splitMessage divides a stored message into its body and what follows.
 func splitMessage(b []byte) (body, trailer []byte, err error) {
-	if len(b) == 0 || b[0] != messageVersion {
+	if len(b) == 0 || b[0] != messageVersion && b[0] != messageVersionShared {
 		return nil, nil, damaged("not a message of a known version")
 	}
 	n, used := binary.Uvarint(b[1:])
@@ -176,9 +195,9 @@ func splitMessage(b []byte) (body, trailer []byte, err error) {
 	return body[:n:n], body[n:], nil
 }
 
-// decode reads a body that the message may keep. Where topic is the one stored it
+// decode reads a body of a version that the message may keep. Where topic is the one stored it
 // is used instead of a new string: queues tend to repeat topics.
-func (m *Message) decode(body []byte, topic string) error {
+func (m *Message) decode(version byte, body []byte, topic string) error {
 	r := reader{rest: body}
 	flags := r.byte()
 	m.QoS = flags & flagQoS
@@ -192,6 +211,9 @@ func (m *Message) decode(body []byte, topic string) error {
 		m.Topic = topic
 	} else {
 		m.Topic = string(t)
+	}
+	if version == messageVersionShared {
+		m.Share = string(r.bytes())
 	}
 	if flags&flagPublisher != 0 {
 		m.Publisher = string(r.bytes())

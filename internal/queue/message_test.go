@@ -23,6 +23,7 @@ func drawMessage(t *rapid.T) *Message {
 		ExpiresMS:       rapid.Int64().Draw(t, "expires"),
 		Publisher:       rapid.String().Draw(t, "publisher"),
 		SubscriptionIDs: rapid.SliceOfN(rapid.Uint32(), 0, 5).Draw(t, "ids"),
+		Share:           rapid.SampledFrom([]string{"", "$share/g/a/+"}).Draw(t, "share"),
 	}
 }
 

@@ -27,7 +27,7 @@ func TestPowerCut(t *testing.T) {
 
 func runUntilPowerCut(t *testing.T, disk *vfs.MemFS, d Durability, rnd *rand.Rand) *vfs.MemFS {
 	t.Helper()
-	l := open(t, Options{Dir: "queue", Durability: d, fs: disk, memTable: testMemTable})
+	l := open(t, Options{Dir: "queue", Durability: d, FS: disk, memTable: testMemTable})
 	var (
 		mu           sync.Mutex
 		acknowledged = map[SessionID]Seq{}
@@ -68,7 +68,7 @@ func runUntilPowerCut(t *testing.T, disk *vfs.MemFS, d Durability, rnd *rand.Ran
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	l = open(t, Options{Dir: "queue", Durability: d, fs: after, memTable: testMemTable})
+	l = open(t, Options{Dir: "queue", Durability: d, FS: after, memTable: testMemTable})
 	for sid := SessionID(1); sid <= crashWriters; sid++ {
 		sure := acknowledged[sid]
 		if d != SyncToDisk {

@@ -29,7 +29,7 @@ func (l *Log) Read(sid SessionID, after Seq, max int, maxBytes int) ([]Item, err
 			item.State, item.PacketID, err = decodeState(trailer)
 		}
 		if err == nil {
-			err = item.Message.decode(append([]byte(nil), body...), topic)
+			err = item.Message.decode(v[0], append([]byte(nil), body...), topic)
 		}
 		if err != nil {
 			return false, &CorruptMessageError{Session: sid, Seq: seq, Err: err}

@@ -56,7 +56,7 @@ func (l *Log) replace(failed *engine) bool {
 	}
 
 	for wait := l.opts.reopenIn; ; wait = min(2*wait, maxReopenWait) {
-		e, err := openEngine(l.opts.Dir, l.opts.fs, &l.opts)
+		e, err := openEngine(l.opts.Dir, l.opts.FS, &l.opts)
 		if err == nil {
 			l.mu.Lock()
 			l.engine, l.downErr = e, nil

@@ -29,7 +29,7 @@ func (l *Log) Retained(visit func(topic string, m *Message) error) error {
 		m := new(Message)
 		body, _, err := splitMessage(v)
 		if err == nil {
-			err = m.decode(append([]byte(nil), body...), topic)
+			err = m.decode(v[0], append([]byte(nil), body...), topic)
 		}
 		if err != nil {
 			l.opts.Logger.Warn("a retained message cannot be read and is left out: publish it again", "topic", topic, "error", err)

@@ -50,7 +50,7 @@ func (p place) Committed(err error) {
 func TestSubmitKeepsOrderAndGroups(t *testing.T) {
 	disk := &hangingDisk{hang: make(chan struct{}), arrived: make(chan struct{})}
 	close(disk.hang)
-	l := open(t, Options{Dir: "queue", fs: errorfs.Wrap(vfs.NewMem(), disk)})
+	l := open(t, Options{Dir: "queue", FS: errorfs.Wrap(vfs.NewMem(), disk)})
 	disk.hang, disk.arrived, disk.once = make(chan struct{}), make(chan struct{}), sync.Once{}
 	var o order
 	const batches = 500
@@ -86,7 +86,7 @@ func TestSubmitKeepsOrderAndGroups(t *testing.T) {
 func TestOverloadIsRefusedWhileTheDiskHangs(t *testing.T) {
 	disk := &hangingDisk{hang: make(chan struct{}), arrived: make(chan struct{})}
 	close(disk.hang)
-	l := open(t, Options{Dir: "queue", MaxBacklogBytes: 1000, fs: errorfs.Wrap(vfs.NewMem(), disk)})
+	l := open(t, Options{Dir: "queue", MaxBacklogBytes: 1000, FS: errorfs.Wrap(vfs.NewMem(), disk)})
 	disk.hang, disk.arrived, disk.once = make(chan struct{}), make(chan struct{}), sync.Once{}
 	fill := func(n int) *Batch {
 		b := l.GetBatch()

@@ -14,9 +14,9 @@ var tlsVersions = map[string]uint16{
 	"1.0": tls.VersionTLS10, "1.1": tls.VersionTLS11, "1.2": tls.VersionTLS12, "1.3": tls.VersionTLS13,
 }
 
-// certificate gives the server's certificate: the configured one, or one made in
-// the data directory.
-func certificate(cfg config.Config) (*transport.Certificate, error) {
+// certificateOptions name the server's certificate: the configured one, or one
+// made in the data directory.
+func certificateOptions(cfg *config.Config) transport.CertificateOptions {
 	o := transport.CertificateOptions{
 		Dir: filepath.Join(cfg.Data, "tls"), CertFile: cfg.TLS.Cert, KeyFile: cfg.TLS.Key,
 		Hosts: cfg.TLS.Hosts, MinVersion: tlsVersions[cfg.TLS.MinVersion],
@@ -24,7 +24,7 @@ func certificate(cfg config.Config) (*transport.Certificate, error) {
 	if len(o.Hosts) == 0 {
 		o.Hosts = localHosts()
 	}
-	return transport.LoadOrCreate(o)
+	return o
 }
 
 // localHosts are the names and addresses this machine is likely to be called by.
@@ -50,7 +50,7 @@ type askingConfig struct{ plain, asking *tls.Config }
 // verified by an authority: the platform knows it itself (login by certificate).
 func (s *Server) tlsConfig() *tls.Config {
 	plain := s.certificate.Config()
-	if !s.config.TLS.ClientCertificates || plain == nil {
+	if !s.asks || plain == nil {
 		return plain
 	}
 	if c := s.asking.Load(); c != nil && c.plain == plain {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"encoding/binary"
 	"fmt"
 	"log/slog"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/metrics"
 	"github.com/linkstead/linkstead/internal/trace"
 )
@@ -36,8 +38,8 @@ func (s *Server) tracer() broker.Tracer {
 
 // metricsToken reads the token that opens /metrics and nothing else; "" if the
 // configuration names none. A file that is named has to be there.
-func (s *Server) metricsToken() (string, error) {
-	path := s.config.Observe.MetricsTokenFile
+func metricsToken(cfg *config.Config) (string, error) {
+	path := cfg.Observe.MetricsTokenFile
 	if path == "" {
 		return "", nil
 	}
@@ -63,7 +65,9 @@ func (s *Server) metrics(o Options) http.Handler {
 // take it before ctx ended: "records" or "messages".
 func (s *Server) writable(ctx context.Context) (failed []string) {
 	records, messages := make(chan error, 1), make(done, 1)
-	go func() { records <- s.store.PutSetting(ctx, "ready", []byte{1}) }()
+	// SQLite writes nothing for a value that is the same.
+	look := binary.BigEndian.AppendUint64(nil, uint64(time.Now().UnixNano()))
+	go func() { records <- s.store.PutSetting(ctx, "ready", look) }()
 	b := s.log.GetBatch()
 	b.DeleteReceived(0, 0) // no session has this number
 	s.log.Submit(b, messages)

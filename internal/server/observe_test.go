@@ -98,7 +98,17 @@ type counting struct {
 
 func dial(t *testing.T, s *server.Server) *counting {
 	t.Helper()
-	conn, err := net.Dial("tcp", s.Addresses()[0])
+	return dialAt(t, s, 0)
+}
+
+// dialAt connects to the server's i-th address.
+func dialAt(t *testing.T, s *server.Server, i int) *counting {
+	t.Helper()
+	address, network := s.Addresses()[i], "tcp"
+	if filepath.IsAbs(address) {
+		network = "unix"
+	}
+	conn, err := net.Dial(network, address)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,7 +5,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -17,6 +16,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/cockroachdb/pebble/v2/vfs"
 
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/broker"
@@ -34,16 +35,54 @@ type Options struct {
 	// Sources tell where each value of the configuration came from, for the
 	// admin API; may be nil.
 	Sources config.Sources
+	// Load reads the configuration again; nil if it cannot be reloaded.
+	Load func() (config.Config, config.Sources, error)
+	// Sockets, by name, were opened for the server, for entries systemd:NAME of listen.
+	Sockets map[string][]*os.File
+	// Notify is told how the server is; may be nil.
+	Notify Notifier
+	// Level is the level of Logger, to be changed by a reload; may be nil.
+	Level *slog.LevelVar
 	// Version is shown by the admin API.
 	Version string
+	// Disk is what the stores lie on: the operating system's file system. Tests
+	// put one beneath them that loses its power or fails.
+	Disk Disk
 }
+
+// Disk is what the stores lie on; the zero value is the operating system's.
+type Disk struct {
+	Messages vfs.FS // see queue.Options.FS
+	Records  string // see store.Options.VFS
+}
+
+// Notifier is a service manager, as far as the server has to do with it.
+type Notifier interface {
+	// Ready: the server serves, or does so with its new configuration.
+	Ready(status string)
+	// Reloading: the configuration is being read again.
+	Reloading()
+	// Stopping: the end has begun and takes at most as long.
+	Stopping(within time.Duration)
+}
+
+// nobody is the Notifier of a server that nobody manages.
+type nobody struct{}
+
+func (nobody) Ready(string)           {}
+func (nobody) Reloading()             {}
+func (nobody) Stopping(time.Duration) {}
 
 // Server is a running linkstead.
 type Server struct {
 	Platform *platform.Platform
 	Broker   *broker.Broker
 
+	options     Options
+	reloading   sync.Mutex // guards config and sources, and is held during a reload
 	config      config.Config
+	sources     config.Sources
+	scraper     atomic.Pointer[string] // the token for /metrics, "" for none
 	logger      *slog.Logger
 	store       *store.Store
 	log         *queue.Log
@@ -51,11 +90,15 @@ type Server struct {
 	trace       *trace.Ring // nil if switched off
 	certificate *transport.Certificate
 	asking      atomic.Pointer[askingConfig] // of certificate, if clients are asked for theirs
+	asks        bool                         // TLS clients for a certificate
 	adminServer *http.Server
+	filesServer *http.Server // nil if files are not served
+	filesAddr   string
 	adminAddr   net.Addr
 	token       string
 	newKey      bool
 	newToken    bool
+	drained     atomic.Bool // the event loops are being stopped
 	stop        sync.Once
 	stopped     chan struct{}
 }
@@ -69,14 +112,17 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
-	s = &Server{config: cfg, logger: o.Logger, stopped: make(chan struct{})}
+	if o.Notify == nil {
+		o.Notify = nobody{}
+	}
+	s = &Server{options: o, config: cfg, sources: o.Sources, logger: o.Logger, stopped: make(chan struct{})}
 	begun := s // what is returned is nil by the time of the cleaning up
 	defer func() {
 		if err != nil {
 			_ = begun.shutdown(context.Background())
 		}
 	}()
-	if err := os.MkdirAll(cfg.Data, 0o700); err != nil {
+	if err := store.MakeDir(cfg.Data); err != nil {
 		return nil, fmt.Errorf("the data directory cannot be made: %w", err)
 	}
 	keyFile := cfg.KeyFile
@@ -88,53 +134,68 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	s.newKey = created
+	signer, err := filesKey(key)
+	if err != nil {
+		return nil, err
+	}
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: filepath.Join(cfg.Data, "records"), MasterKey: key, Durability: store.Durability(cfg.Durability),
-		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger,
+		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger, VFS: o.Disk.Records,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.log, err = queue.Open(queue.Options{
 		Dir: filepath.Join(cfg.Data, "messages"), Durability: durability(cfg.Durability), Logger: o.Logger,
+		FS: o.Disk.Messages,
 	})
 	if err != nil {
 		return nil, err
 	}
 	s.Platform = platform.New(platform.Options{
-		Store: s.store, Logger: o.Logger, Device: deviceProfile(cfg), Application: applicationProfile(cfg),
-		Strict: cfg.Device.Strict, CallTimeout: time.Duration(cfg.Device.CallTimeout),
-		SubDevices: cfg.Device.SubDevices, SubLogins: subLogins(cfg),
+		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg),
+		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL},
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
 	}
 	s.Broker, err = broker.New(broker.Options{
-		Tracer: s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
+		Sharing: sharing(cfg),
+		Tracer:  s.tracer(), SysInterval: time.Duration(cfg.Observe.SysInterval), Version: o.Version,
 		Authority: s.Platform, Handler: s.Platform, Recorder: s.Platform, Log: s.log, Logger: o.Logger,
 		OpeningPacket: cfg.Limits.OpeningBytes, Profiles: s.Platform.Profile,
 	})
 	if err != nil {
 		return nil, err
 	}
+	s.Broker.SetFarewell(farewell(&cfg))
 	s.Platform.Bind(s.Broker)
-	s.certificate, err = certificate(cfg)
+	s.certificate, err = transport.LoadOrCreate(certificateOptions(&cfg))
 	if err != nil {
 		return nil, err
 	}
+	doors, err := listeners(&cfg, o.Sockets)
+	if err != nil {
+		return nil, err
+	}
+	s.asks = cfg.TLS.ClientCertificates
 	makeRoom(cfg.Loops)
 	s.transport, err = transport.Listen(transport.Options{
-		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: listeners(cfg), TLS: s.tlsConfig,
+		Handler: s.Broker, Prepare: s.Broker.Start, Loops: cfg.Loops, Listeners: doors, TLS: s.tlsConfig,
 		WebSocket: true, HTTP: s.Platform, OpeningTimeout: time.Duration(cfg.Limits.OpeningTimeout), OpeningBytes: cfg.Limits.OpeningBytes,
 		MaxConnections: cfg.Limits.Connections, MaxOpening: cfg.Limits.Opening, Logger: o.Logger,
 	})
 	if err != nil {
 		return nil, err
 	}
+	if err := s.serveFiles(); err != nil {
+		return nil, err
+	}
 	if err := s.serveAdmin(o); err != nil {
 		return nil, err
 	}
 	go newSettler().run(s.stopped)
+	o.Notify.Ready(s.status())
 	return s, nil
 }
 
@@ -192,16 +253,15 @@ func applicationProfile(cfg config.Config) broker.Profile {
 	return p
 }
 
-func listeners(cfg config.Config) []transport.Listener {
-	var out []transport.Listener
-	for _, a := range cfg.Listen {
-		if path, ok := strings.CutPrefix(a, "unix:"); ok {
-			out = append(out, transport.Listener{Network: "unix", Address: path})
-			continue
-		}
-		out = append(out, transport.Listener{Network: "tcp", Address: a})
+func sharing(cfg config.Config) broker.Sharing {
+	s := broker.Sharing{Key: cfg.Shared.Key}
+	switch cfg.Shared.Strategy {
+	case "least_in_flight":
+		s.Strategy = broker.LeastInFlight
+	case "sticky":
+		s.Strategy = broker.Sticky
 	}
-	return out
+	return s
 }
 
 // serveAdmin starts the admin API and writes where it is for the command line.
@@ -212,10 +272,11 @@ func (s *Server) serveAdmin(o Options) error {
 		return err
 	}
 	s.token, s.newToken = token, created
-	metricsToken, err := s.metricsToken()
+	scraper, err := metricsToken(&s.config)
 	if err != nil {
 		return err
 	}
+	s.scraper.Store(&scraper)
 	ln, err := net.Listen("tcp", s.config.Admin)
 	if err != nil {
 		return fmt.Errorf("the admin API cannot listen on %s: %w; choose another address with --admin", s.config.Admin, err)
@@ -223,9 +284,9 @@ func (s *Server) serveAdmin(o Options) error {
 	s.adminAddr = ln.Addr()
 	handler := admin.New(admin.Options{
 		Platform: s.Platform, Broker: s.Broker, Token: token, Logger: o.Logger, Address: ln.Addr().String(), Remote: s.config.AdminRemote,
-		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile(), Config: s.config.Entries(o.Sources),
+		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile, Config: s.entries, Reload: s.reloader(),
 		QueueMetrics: s.log.Metrics, TransportStats: s.transport.Stats,
-		MetricsToken: metricsToken, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
+		MetricsToken: func() string { return *s.scraper.Load() }, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
 	})
 	s.adminServer = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -243,6 +304,15 @@ func (s *Server) Addresses() []string {
 		out = append(out, a.String())
 	}
 	return out
+}
+
+// status says in a line what the server does.
+func (s *Server) status() string { return "serving MQTT on " + strings.Join(s.Addresses(), " ") }
+
+// Alive reports whether every event loop answers before ctx ends. When they have
+// been stopped on purpose the server is as alive as it has to be.
+func (s *Server) Alive(ctx context.Context) bool {
+	return s.drained.Load() || len(s.Broker.Health(ctx).Stuck) == 0
 }
 
 // AdminAddress is where the admin API listens.
@@ -267,54 +337,3 @@ func (s *Server) CAFingerprint() string { return s.certificate.CAFingerprint() }
 
 // NewCA reports whether the authority was made by this start.
 func (s *Server) NewCA() bool { return s.certificate.Created() }
-
-// ReloadCertificate reads the certificate files again. Connections stay; a file
-// that cannot be used is reported and the old certificate is kept.
-func (s *Server) ReloadCertificate() error { return s.certificate.Reload() }
-
-// Shutdown stops the server: no new connections, clients are told as far as their
-// protocol allows, what was acknowledged is on disk, files are closed. It returns
-// early, with the context's error, if ctx ends while clients are still there.
-func (s *Server) Shutdown(ctx context.Context) error {
-	err := errors.New("the server is being stopped already")
-	s.stop.Do(func() {
-		err = s.shutdown(ctx)
-		close(s.stopped)
-	})
-	return err
-}
-
-// Done is closed when the server has stopped.
-func (s *Server) Done() <-chan struct{} { return s.stopped }
-
-func (s *Server) shutdown(ctx context.Context) error {
-	var errs []error
-	if s.adminServer != nil {
-		_ = s.adminServer.Close()
-		_ = os.Remove(filepath.Join(s.config.Data, "admin.json"))
-	}
-	if s.transport != nil {
-		if err := s.Broker.Drain(ctx); err != nil {
-			errs = append(errs, err)
-		}
-		if err := s.transport.Shutdown(ctx); err != nil {
-			errs = append(errs, err)
-		}
-	}
-	if s.Broker != nil {
-		s.Broker.Close()
-	}
-	if s.Platform != nil {
-		s.Platform.Close()
-	}
-	if s.trace != nil {
-		errs = append(errs, s.trace.Close())
-	}
-	if s.log != nil {
-		errs = append(errs, s.log.Close())
-	}
-	if s.store != nil {
-		errs = append(errs, s.store.Close())
-	}
-	return errors.Join(errs...)
-}

@@ -9,6 +9,8 @@ type Ack struct {
 	Code mqtt.ReasonCode
 	// Codes are the per-filter codes of a SUBACK or UNSUBACK.
 	Codes []mqtt.ReasonCode
+	// Reason says in words why a filter was refused, empty if none was.
+	Reason string
 
 	ready bool
 }
@@ -17,10 +19,11 @@ type Ack struct {
 // packets came [MQTT-4.6.0-2], [MQTT-4.6.0-3]: one whose message is still on
 // its way to the disk holds back those behind it. The zero value is ready.
 type Acks struct {
-	base  uint64 // ticket of ring[first]
-	first int
-	count int
-	ring  []Ack
+	base    uint64 // ticket of ring[first]
+	first   int32
+	count   int32
+	pubacks int32 // how many of them are PUBACKs
+	ring    []Ack
 }
 
 // Empty reports whether nothing is owed, so that an acknowledgement that is
@@ -28,20 +31,26 @@ type Acks struct {
 func (a *Acks) Empty() bool { return a.count == 0 }
 
 // Len is the number of acknowledgements owed.
-func (a *Acks) Len() int { return a.count }
+func (a *Acks) Len() int { return int(a.count) }
+
+// Pubacks is how many of them are PUBACKs.
+func (a *Acks) Pubacks() int { return int(a.pubacks) }
 
 // Push owes one more acknowledgement and returns the ticket that completes it.
 func (a *Acks) Push(ack Ack) (ticket uint64) {
-	if a.count == len(a.ring) {
+	if int(a.count) == len(a.ring) {
 		ring := make([]Ack, max(8, 2*len(a.ring)))
-		for i := range a.count {
+		for i := range int(a.count) {
 			ring[i] = *a.at(i)
 		}
 		a.ring, a.first = ring, 0
 	}
 	ack.ready = false
-	*a.at(a.count) = ack
+	*a.at(int(a.count)) = ack
 	a.count++
+	if ack.Type == mqtt.PUBACK {
+		a.pubacks++
+	}
 	return a.base + uint64(a.count-1)
 }
 
@@ -61,9 +70,12 @@ func (a *Acks) Next() (Ack, bool) {
 	}
 	ack := *a.at(0)
 	*a.at(0) = Ack{}
-	a.first = (a.first + 1) % len(a.ring)
+	a.first = (a.first + 1) % int32(len(a.ring))
 	a.base++
 	a.count--
+	if ack.Type == mqtt.PUBACK {
+		a.pubacks--
+	}
 	if a.count == 0 && len(a.ring) > 64 {
 		a.ring = nil
 	}
@@ -73,7 +85,7 @@ func (a *Acks) Next() (Ack, bool) {
 // Reset forgets what is owed: the connection is gone.
 func (a *Acks) Reset() {
 	a.base += uint64(a.count)
-	a.first, a.count, a.ring = 0, 0, nil
+	a.first, a.count, a.pubacks, a.ring = 0, 0, 0, nil
 }
 
-func (a *Acks) at(i int) *Ack { return &a.ring[(a.first+i)%len(a.ring)] }
+func (a *Acks) at(i int) *Ack { return &a.ring[(int(a.first)+i)%len(a.ring)] }

@@ -20,6 +20,12 @@ func (in *Inbound) Publish(id uint16) (fresh bool) {
 	return true
 }
 
+// Has reports whether the identifier was received and not released.
+func (in *Inbound) Has(id uint16) bool {
+	_, known := in.received[id]
+	return known
+}
+
 // Release forgets the identifier on PUBREL and reports whether it was known.
 func (in *Inbound) Release(id uint16) (known bool) {
 	if _, known = in.received[id]; known {

@@ -42,8 +42,10 @@ func cut(text string) string {
 	if len(text) > maxAuditField {
 		text = text[:maxAuditField]
 	}
-	return strings.ToValidUTF8(text, "\uFFFD")
+	return valid(text)
 }
+
+func valid(text string) string { return strings.ToValidUTF8(text, "\uFFFD") }
 
 // AuditQuery selects audit entries, newest first.
 type AuditQuery struct {

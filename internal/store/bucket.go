@@ -58,7 +58,7 @@ func (s *Store) Buckets(ctx context.Context, key SeriesKey, q BucketQuery) ([]Bu
 	)
 	page := RangeQuery{From: q.From, To: q.To, Limit: bucketPage}
 	for {
-		points, err := s.Range(ctx, key, page)
+		points, more, err := s.Page(ctx, key, page)
 		if err != nil {
 			return nil, err
 		}
@@ -75,7 +75,7 @@ func (s *Store) Buckets(ctx context.Context, key SeriesKey, q BucketQuery) ([]Bu
 			}
 			out[len(out)-1].add(points[i])
 		}
-		if len(points) < bucketPage {
+		if !more {
 			if len(out) > 0 {
 				out[len(out)-1].close()
 			}

@@ -3,17 +3,18 @@ package store
 import (
 	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"math"
 	"slices"
 )
 
 // A chunk holds sorted points of one series, no two with the same time:
 //
-//	version (1 byte, 1) | count (uvarint) |
-//	times: the first as a uvarint, then zigzag varints of the change of the step |
+//	version (1 byte, 2) | CRC-32C of the rest (4 bytes, little endian) |
+//	count (uvarint) | times: the first as a uvarint, then zigzag varints of the change of the step |
 //	layout (1 byte) | values
 //
-// A regular series costs one byte a point for its times. The layouts:
+// Version 1 had no checksum and is still read. A regular series costs one byte a point for its times. The layouts:
 //
 //	0 mixed:   each value with its type (appendValue)
 //	1 int:     zigzag varints of the change
@@ -24,7 +25,9 @@ import (
 //
 // Text and JSON are always mixed.
 const (
-	chunkVersion  = 1
+	chunkVersion  = 2
+	chunkHeader   = 5 // version and checksum
+	chunkUnsummed = 1 // the version without checksum
 	layoutMixed   = 0
 	layoutInt     = 1
 	layoutFloat   = 2
@@ -37,7 +40,10 @@ const (
 	chunkBytes  = 64 << 10 // a chunk ends after the value that reaches this
 )
 
-var errChunk = errors.New("a chunk is damaged")
+var (
+	errChunk = errors.New("a chunk is damaged")
+	errValue = errors.New("a value is damaged")
+)
 
 // pow10 are the scales of layoutDecimal.
 var pow10 = [...]float64{1, 10, 100, 1e3, 1e4, 1e5, 1e6}
@@ -95,7 +101,8 @@ func chunkLayout(points []Sample) (layout byte, scale int) {
 // appendChunk appends the encoding of at least one point. The points are sorted,
 // with different times.
 func appendChunk(dst []byte, points []Sample) []byte {
-	dst = append(dst, chunkVersion)
+	start := len(dst)
+	dst = append(dst, chunkVersion, 0, 0, 0, 0)
 	dst = binary.AppendUvarint(dst, uint64(len(points)))
 	dst = binary.AppendUvarint(dst, uint64(points[0].TimeMS))
 	var step int64
@@ -128,15 +135,24 @@ func appendChunk(dst []byte, points []Sample) []byte {
 			dst = appendValue(dst, v)
 		}
 	}
+	chunk := dst[start:]
+	binary.LittleEndian.PutUint32(chunk[1:], crc32.Checksum(chunk[chunkHeader:], castagnoli))
 	return dst
 }
 
 // readChunk appends the points of a chunk to dst. Text refers to data.
 func readChunk(dst []Sample, data []byte) ([]Sample, error) {
-	if len(data) < 2 || data[0] != chunkVersion {
+	var b []byte
+	switch {
+	case len(data) > chunkHeader && data[0] == chunkVersion:
+		if b = data[chunkHeader:]; binary.LittleEndian.Uint32(data[1:]) != crc32.Checksum(b, castagnoli) {
+			return dst, errChunk
+		}
+	case len(data) > 1 && data[0] == chunkUnsummed:
+		b = data[1:]
+	default:
 		return dst, errChunk
 	}
-	b := data[1:]
 	count, n := binary.Uvarint(b)
 	// Every point takes a byte at least, so this bounds what is allocated.
 	if n <= 0 || count == 0 || count > uint64(len(b)) {

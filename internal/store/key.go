@@ -72,7 +72,7 @@ func loadKey(path string) ([]byte, error) {
 // cannot overwrite each other's.
 func createKey(path string, key []byte) error {
 	dir := filepath.Dir(path)
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	if err := MakeDir(dir); err != nil {
 		return err
 	}
 	f, err := os.CreateTemp(dir, ".key-*") // mode 0600

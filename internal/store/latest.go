@@ -45,7 +45,12 @@ func (s *Store) latest(ctx context.Context, deviceID int64) ([]LatestValue, erro
 		if err := rows.Scan(&id, &v.Identifier, &v.TimeMS, &data); err != nil {
 			return nil, err
 		}
-		v.Value, _ = readValue(data)
+		if value, size := readValue(data); size == len(data) {
+			v.Value = value
+		} else if v.TimeMS >= 0 {
+			s.damaged(seriesRef{id, SeriesKey{deviceID, Property, v.Identifier}}, v.TimeMS, v.TimeMS, 0, errValue)
+			v.TimeMS = -1
+		}
 		if recent, ok := s.heads.latest(id); ok && recent.TimeMS >= v.TimeMS {
 			v.TimeMS, v.Value = recent.TimeMS, recent.Value
 		}

@@ -35,6 +35,12 @@ func (r *records) reset() {
 // empty reports whether there is no record.
 func (r *records) empty() bool { return len(r.buf) <= recordsHeader }
 
+// none is a sealed row without a record.
+func (r *records) none() []byte {
+	r.reset()
+	return r.seal()
+}
+
 func (r *records) point(series, timeMS int64, v Value) {
 	r.buf = binary.AppendUvarint(r.buf, uint64(series)<<1)
 	r.buf = binary.AppendVarint(r.buf, timeMS-r.last)

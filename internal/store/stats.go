@@ -11,6 +11,7 @@ import (
 type counters struct {
 	points, failed, refused atomic.Int64
 	rounds, folds           atomic.Int64
+	damaged                 atomic.Int64
 	logRows, logBytes       atomic.Int64
 	commits, sizes          *meter.Histogram
 }
@@ -23,6 +24,7 @@ type Stats struct {
 	Refused int64 // points that Append did not take
 	Rounds  int64 // commits of the writer
 	Folds   int64 // heads turned into chunks
+	Damaged int64 // stored rows of history that could not be read and were left out
 
 	// Commits tells how long rounds took that committed something, ns, and Sizes how
 	// many points were in each.
@@ -40,7 +42,7 @@ type Stats struct {
 func (s *Store) Stats() Stats {
 	out := Stats{
 		Points: s.stats.points.Load(), Failed: s.stats.failed.Load(), Refused: s.stats.refused.Load(),
-		Rounds: s.stats.rounds.Load(), Folds: s.stats.folds.Load(),
+		Rounds: s.stats.rounds.Load(), Folds: s.stats.folds.Load(), Damaged: s.stats.damaged.Load(),
 	}
 	out.LogRows, out.LogBytes = int(s.stats.logRows.Load()), int(s.stats.logBytes.Load())
 	out.Commits, out.Sizes = s.stats.commits.Snapshot(), s.stats.sizes.Snapshot()

@@ -83,6 +83,9 @@ type Options struct {
 	Now func() time.Time
 	// Logger gets what an operator should know: slog.Default.
 	Logger *slog.Logger
+	// VFS is the name of SQLite's way to the disk: its own for this system. Tests
+	// name one that fails.
+	VFS string
 }
 
 func (o *Options) setDefaults() error {
@@ -143,10 +146,13 @@ type Store struct {
 	wr     writer
 	closed atomic.Bool
 
+	retention atomic.Int64 // ms
+
 	heads  *heads
 	series *seriesCache
 	queue  *queue
 	stats  counters
+	damage damage
 }
 
 const (
@@ -168,6 +174,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		return nil, err
 	}
 	s := &Store{opts: opts, log: opts.Logger}
+	s.SetRetention(opts.Retention)
 	s.stats.commits, s.stats.sizes = meter.NewHistogram(meter.Durations), meter.NewHistogram(meter.Sizes)
 	if s.vault, err = newVault(opts.MasterKey); err != nil {
 		return nil, err
@@ -178,7 +185,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 			s.closeFiles()
 		}
 	}()
-	if err := os.MkdirAll(opts.Dir, 0o700); err != nil {
+	if err := MakeDir(opts.Dir); err != nil {
 		return nil, wrap(op, opts.Dir, err)
 	}
 	if s.lock, err = lockFile(filepath.Join(opts.Dir, lockName)); err != nil {
@@ -209,6 +216,32 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	return s, nil
 }
 
+// MakeDir makes a directory with mode 0700, and those above it that are missing,
+// and makes their names durable: a synced file in a directory that a power cut
+// has taken away is lost as well.
+func MakeDir(dir string) error {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return err
+	}
+	var missing []string
+	for at := dir; filepath.Dir(at) != at; at = filepath.Dir(at) {
+		if _, err := os.Stat(at); err == nil {
+			break
+		}
+		missing = append(missing, at)
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	for _, at := range missing {
+		if err := syncDir(filepath.Dir(at)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // makePrivate makes sure the database file exists with mode 0600 before SQLite
 // opens it: SQLite gives its -wal and -shm files the same mode.
 func makePrivate(path string) error {
@@ -233,6 +266,9 @@ func makePrivate(path string) error {
 func (s *Store) connect(ctx context.Context, path string) error {
 	dsn := func(pragmas ...string) string {
 		q := url.Values{"_pragma": append(pragmas, "busy_timeout(10000)", "foreign_keys(1)", "temp_store(memory)")}
+		if s.opts.VFS != "" {
+			q.Set("vfs", s.opts.VFS)
+		}
 		return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + q.Encode()
 	}
 	wdb, err := sql.Open("sqlite", dsn("journal_mode(wal)", "synchronous("+s.opts.Durability.synchronous()+")",
@@ -341,6 +377,9 @@ func (s *Store) closeFiles() error {
 	}
 	return wrap("close store", s.opts.Dir, errors.Join(errs...))
 }
+
+// SetRetention changes how long history is kept, from the next look at it on.
+func (s *Store) SetRetention(d time.Duration) { s.retention.Store(d.Milliseconds()) }
 
 // now is the time in milliseconds.
 func (s *Store) now() int64 { return s.opts.Now().UnixMilli() }

@@ -37,8 +37,7 @@ func (s *Store) PutTags(ctx context.Context, deviceID int64, tags []Tag) error {
 		}
 	}
 	return s.write(ctx, op, key, func(t *tx) error {
-		n, err := t.int64s(ctx, `select 1 from device where id = $1`, deviceID)
-		if err := found(int64(len(n)), err, op, key); err != nil {
+		if err := t.deviceExists(ctx, op, key, deviceID); err != nil {
 			return err
 		}
 		for _, tag := range tags {

@@ -12,7 +12,7 @@ import (
 // User is an application that logs in with a name and a password.
 type User struct {
 	Name         string
-	PasswordHash string // a PHC string ($argon2id$…), made and checked by the caller
+	PasswordHash string // a PHC string ($argon2id$…), made and checked by the caller, who may have more behind it
 	Rights       []Right
 	Enabled      bool
 	CreatedAt    time.Time

@@ -247,7 +247,10 @@ func (s *Store) report(err error, b *batch) {
 }
 
 // expired is the time before which history is gone, ms.
-func (s *Store) expired() int64 { return s.now() - s.opts.Retention.Milliseconds() }
+func (s *Store) expired() int64 { return s.now() - s.retention.Load() }
+
+// noRecords is a row of history_wal without any.
+var noRecords = new(records).none()
 
 // replay rebuilds the heads from history_wal.
 func (s *Store) replay(ctx context.Context) error {
@@ -264,10 +267,14 @@ func (s *Store) replay(ctx context.Context) error {
 		if err := rows.Scan(&seq, &data); err != nil {
 			return err
 		}
-		if _, err := openRecords(data); err != nil {
-			return err
-		}
 		s.round = seq - 1
+		if _, err := openRecords(data); err != nil {
+			// The commits behind it are sound. It stays in the count, so that it is
+			// deleted with them.
+			s.damagedRow(seq, err)
+			s.roundDone(noRecords)
+			continue
+		}
 		s.roundDone(data)
 	}
 	return rows.Err()

@@ -12,6 +12,7 @@ import (
 type Group[S comparable] struct {
 	Name   string // the group name of `$share/{group}/{filter}`
 	Filter string // the filter behind the group
+	Text   string // the whole, as it is subscribed to
 
 	next    atomic.Uint32
 	members atomic.Pointer[[]Entry[S]]

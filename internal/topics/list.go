@@ -113,7 +113,7 @@ func (l *list[S]) join(group, filter string, e Entry[S]) change {
 	if i := in.find(group); i >= 0 {
 		return change{existed: in.items[i].join(e)}
 	}
-	g := &Group[S]{Name: group, Filter: filter}
+	g := &Group[S]{Name: group, Filter: filter, Text: sharePrefix + group + "/" + filter}
 	g.join(e)
 	in.add(g)
 	return change{routes: true, filters: 1}

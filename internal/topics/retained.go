@@ -76,6 +76,22 @@ func (r *Retained[M]) Delete(topic string) (old M, existed bool) {
 	return it.m, true
 }
 
+// DeleteIf removes the message of a topic if it is there and over says so. over is
+// called with a lock held and must not use the store.
+func (r *Retained[M]) DeleteIf(topic string, over func(m M) bool) (deleted bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	sh := r.shard(topic)
+	it, ok := sh.m[topic]
+	if !ok || !over(it.m) {
+		return false
+	}
+	sh.remove(topic)
+	r.shelf.remove(topic)
+	r.count--
+	return true
+}
+
 // Get returns the message of a topic.
 func (r *Retained[M]) Get(topic string) (m M, ok bool) {
 	r.mu.RLock()

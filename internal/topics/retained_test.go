@@ -58,6 +58,13 @@ func TestRetainedSet(t *testing.T) { // [MQTT-3.3.1-5]
 	if _, ok := r.Get("a"); ok {
 		t.Error("a parent has a message that nobody retained")
 	}
+	if r.DeleteIf("a/b", func(m int) bool { return m == 1 }) || r.DeleteIf("a", func(int) bool { return true }) || r.Count() != 1 {
+		t.Error("deleted without cause")
+	}
+	if !r.DeleteIf("a/b", func(m int) bool { return m == 2 }) || r.Count() != 0 || readAll(r, "#", 10) != nil {
+		t.Error("not deleted")
+	}
+	r.Set("a/b", 2)
 	if m, existed := r.Delete("a/b"); m != 2 || !existed {
 		t.Errorf("deleted %d, %v", m, existed)
 	}
@@ -167,11 +174,14 @@ func TestRetainedLarge(t *testing.T) {
 	}
 	check("#", n/100)
 	for i, b := range r.shelf.blocks {
-		if len(b) == 0 || len(b) > blockSize {
-			t.Errorf("block %d holds %d items", i, len(b))
+		if len(b.items) == 0 || len(b.items) > blockSize {
+			t.Fatalf("block %d holds %d items", i, len(b.items))
 		}
-		if i > 0 && len(b)+len(r.shelf.blocks[i-1]) < blockSize/4 {
-			t.Errorf("blocks %d and %d hold only %d and %d items", i-1, i, len(r.shelf.blocks[i-1]), len(b))
+		if last := b.items[len(b.items)-1].topic; b.last != last {
+			t.Errorf("block %d says its last topic is %q, it is %q", i, b.last, last)
+		}
+		if i > 0 && len(b.items)+len(r.shelf.blocks[i-1].items) < blockSize/4 {
+			t.Errorf("blocks %d and %d hold only %d and %d items", i-1, i, len(r.shelf.blocks[i-1].items), len(b.items))
 		}
 	}
 	for i := range n {

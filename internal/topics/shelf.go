@@ -10,7 +10,19 @@ const blockSize = 256
 // sorted blocks, none of them empty. Compared with a balanced tree it has no
 // inner nodes to keep, and walking it is walking arrays.
 type shelf[M any] struct {
-	blocks [][]*item[M]
+	blocks []block[M]
+}
+
+// block keeps the topic of its last item beside the items: a search compares
+// with one string for each step, not through two pointers first.
+type block[M any] struct {
+	last  string
+	items []*item[M]
+}
+
+// set gives the block its items, of which there is at least one.
+func (b *block[M]) set(items []*item[M]) {
+	b.items, b.last = items, items[len(items)-1].topic
 }
 
 type item[M any] struct {
@@ -40,8 +52,7 @@ func (s *shelf[M]) search(before func(topic string) bool) place {
 	lo, hi := 0, len(s.blocks)
 	for lo < hi {
 		mid := int(uint(lo+hi) / 2)
-		b := s.blocks[mid]
-		if before(b[len(b)-1].topic) {
+		if before(s.blocks[mid].last) {
 			lo = mid + 1
 		} else {
 			hi = mid
@@ -50,7 +61,7 @@ func (s *shelf[M]) search(before func(topic string) bool) place {
 	if lo == len(s.blocks) {
 		return place{lo, 0}
 	}
-	b := s.blocks[lo]
+	b := s.blocks[lo].items
 	i, j := 0, len(b)-1
 	for i < j {
 		mid := int(uint(i+j) / 2)
@@ -68,12 +79,12 @@ func (s *shelf[M]) get(p place) *item[M] {
 	if p.block == len(s.blocks) {
 		return nil
 	}
-	return s.blocks[p.block][p.at]
+	return s.blocks[p.block].items[p.at]
 }
 
 // next returns the place after p, which is not the end.
 func (s *shelf[M]) next(p place) place {
-	if p.at++; p.at == len(s.blocks[p.block]) {
+	if p.at++; p.at == len(s.blocks[p.block].items) {
 		return place{p.block + 1, 0}
 	}
 	return p
@@ -84,42 +95,44 @@ func (s *shelf[M]) insert(it *item[M]) {
 	p := s.seek(it.topic)
 	if p.block == len(s.blocks) {
 		if p.block == 0 {
-			s.blocks = append(s.blocks, []*item[M]{it})
+			s.blocks = append(s.blocks, block[M]{it.topic, []*item[M]{it}})
 			return
 		}
 		p.block--
-		p.at = len(s.blocks[p.block])
+		p.at = len(s.blocks[p.block].items)
 	}
-	b := s.blocks[p.block]
-	if len(b) == blockSize {
+	items := s.blocks[p.block].items
+	if len(items) == blockSize {
 		// Topics often arrive in order: then leave a full block behind.
 		cut := blockSize / 2
 		if p.at == blockSize {
 			cut = blockSize
 		}
-		tail := append(make([]*item[M], 0, blockSize), b[cut:]...)
-		clear(b[cut:])
-		b = b[:cut]
-		s.blocks[p.block] = b
-		s.blocks = slices.Insert(s.blocks, p.block+1, tail)
+		tail := append(make([]*item[M], 0, blockSize), items[cut:]...)
+		clear(items[cut:])
+		items = items[:cut]
+		s.blocks[p.block].set(items)
+		s.blocks = slices.Insert(s.blocks, p.block+1, block[M]{items: tail})
 		if p.at >= cut {
 			p = place{p.block + 1, p.at - cut}
-			b = tail
+			items = tail
+		} else {
+			s.blocks[p.block+1].set(tail)
 		}
 	}
-	s.blocks[p.block] = slices.Insert(b, p.at, it)
+	s.blocks[p.block].set(slices.Insert(items, p.at, it))
 }
 
 // remove takes out the item of a topic that is there.
 func (s *shelf[M]) remove(topic string) {
 	p := s.seek(topic)
-	b := slices.Delete(s.blocks[p.block], p.at, p.at+1)
-	s.blocks[p.block] = b
-	if len(b) == 0 {
+	items := slices.Delete(s.blocks[p.block].items, p.at, p.at+1)
+	if len(items) == 0 {
 		s.blocks = slices.Delete(s.blocks, p.block, p.block+1)
 		return
 	}
-	if len(b) < blockSize/4 {
+	s.blocks[p.block].set(items)
+	if len(items) < blockSize/4 {
 		s.merge(p.block)
 	}
 }
@@ -129,9 +142,9 @@ func (s *shelf[M]) merge(i int) {
 	if i == len(s.blocks)-1 {
 		i--
 	}
-	if i < 0 || len(s.blocks[i])+len(s.blocks[i+1]) > blockSize/2 {
+	if i < 0 || len(s.blocks[i].items)+len(s.blocks[i+1].items) > blockSize/2 {
 		return
 	}
-	s.blocks[i] = append(s.blocks[i], s.blocks[i+1]...)
+	s.blocks[i].set(append(s.blocks[i].items, s.blocks[i+1].items...))
 	s.blocks = slices.Delete(s.blocks, i+1, i+2)
 }

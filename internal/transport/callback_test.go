@@ -270,6 +270,7 @@ func (e *either) of(c *Conn) *recorder {
 }
 
 func (e *either) Opened(c *Conn)                 { e.of(c).Opened(c) }
+func (e *either) Idle(c *Conn)                   { e.of(c).Idle(c) }
 func (e *either) Received(c *Conn, b []byte) int { return e.of(c).Received(c, b) }
 func (e *either) Writable(c *Conn)               { e.of(c).Writable(c) }
 func (e *either) EndTurn(*Loop)                  {}

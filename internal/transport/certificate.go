@@ -51,7 +51,7 @@ const (
 // Certificate is what a server shows in TLS handshakes. It can be exchanged while
 // connections are open.
 type Certificate struct {
-	options     CertificateOptions
+	options     atomic.Pointer[CertificateOptions]
 	config      atomic.Pointer[tls.Config]
 	fingerprint atomic.Pointer[string]
 	created     atomic.Bool
@@ -62,14 +62,8 @@ type Certificate struct {
 // Dir; authority and certificate are made there when they are missing, and the
 // certificate is issued again when it nears its end or Hosts have been added.
 func LoadOrCreate(o CertificateOptions) (*Certificate, error) {
-	if o.Now == nil {
-		o.Now = time.Now
-	}
-	if o.MinVersion == 0 {
-		o.MinVersion = tls.VersionTLS12
-	}
-	c := &Certificate{options: o}
-	if err := c.Reload(); err != nil {
+	c := &Certificate{}
+	if err := c.Change(o); err != nil {
 		return nil, err
 	}
 	return c, nil
@@ -81,10 +75,11 @@ func (c *Certificate) Config() *tls.Config { return c.config.Load() }
 // CAFile is the file of the authority's certificate that devices have to trust,
 // or "" if the owner's certificate is used.
 func (c *Certificate) CAFile() string {
-	if c.options.CertFile != "" {
+	o := c.options.Load()
+	if o.CertFile != "" {
 		return ""
 	}
-	return filepath.Join(c.options.Dir, "ca.pem")
+	return filepath.Join(o.Dir, "ca.pem")
 }
 
 // CAFingerprint is the SHA-256 of the authority's certificate, upper-case hex with
@@ -99,29 +94,40 @@ func (c *Certificate) CAFingerprint() string {
 // Created reports whether the authority was made by LoadOrCreate.
 func (c *Certificate) Created() bool { return c.created.Load() }
 
-// Reload reads the files again. If they cannot be used the certificate in use
-// stays, and the error says why. The methods may be called from any goroutine.
-func (c *Certificate) Reload() error {
+// Reload reads the files again, as Change with the same options.
+func (c *Certificate) Reload() error { return c.Change(*c.options.Load()) }
+
+// Change reads the files that the options name. If they cannot be used the
+// certificate and the options in use stay, and the error says why. The methods may
+// be called from any goroutine.
+func (c *Certificate) Change(o CertificateOptions) error {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.MinVersion == 0 {
+		o.MinVersion = tls.VersionTLS12
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var pair tls.Certificate
 	var err error
-	if c.options.CertFile != "" {
-		pair, err = tls.LoadX509KeyPair(c.options.CertFile, c.options.KeyFile)
+	if o.CertFile != "" {
+		pair, err = tls.LoadX509KeyPair(o.CertFile, o.KeyFile)
 		if err != nil {
-			return fmt.Errorf("the certificate %s with key %s cannot be used: %w", c.options.CertFile, c.options.KeyFile, err)
+			return fmt.Errorf("the certificate %s with key %s cannot be used: %w", o.CertFile, o.KeyFile, err)
 		}
-	} else if pair, err = c.own(); err != nil {
-		return fmt.Errorf("the server's own certificate in %s: %w", c.options.Dir, err)
+	} else if pair, err = c.own(&o); err != nil {
+		return fmt.Errorf("the server's own certificate in %s: %w", o.Dir, err)
 	}
 	config := &tls.Config{
 		Certificates: []tls.Certificate{pair},
-		MinVersion:   c.options.MinVersion,
+		MinVersion:   o.MinVersion,
 		CipherSuites: deviceCipherSuites,
 	}
-	if c.options.ClientCAs != nil {
-		config.ClientAuth, config.ClientCAs = tls.VerifyClientCertIfGiven, c.options.ClientCAs
+	if o.ClientCAs != nil {
+		config.ClientAuth, config.ClientCAs = tls.VerifyClientCertIfGiven, o.ClientCAs
 	}
+	c.options.Store(&o)
 	c.config.Store(config)
 	return nil
 }
@@ -138,11 +144,11 @@ var deviceCipherSuites = []uint16{
 	tls.TLS_RSA_WITH_AES_128_CBC_SHA256, tls.TLS_RSA_WITH_AES_256_CBC_SHA, tls.TLS_RSA_WITH_AES_128_CBC_SHA,
 }
 
-func (c *Certificate) own() (tls.Certificate, error) {
-	if err := os.MkdirAll(c.options.Dir, 0o700); err != nil {
+func (c *Certificate) own(o *CertificateOptions) (tls.Certificate, error) {
+	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return tls.Certificate{}, err
 	}
-	path := func(name string) string { return filepath.Join(c.options.Dir, name) }
+	path := func(name string) string { return filepath.Join(o.Dir, name) }
 	ca, caKey, err := readPair(path("ca.pem"), path("ca.key"))
 	if errors.Is(err, os.ErrNotExist) {
 		// Half an authority is not replaced: the devices that trust it would
@@ -152,7 +158,7 @@ func (c *Certificate) own() (tls.Certificate, error) {
 				return tls.Certificate{}, fmt.Errorf("%s is there, but not what belongs to it: %w; restore that, or remove the first to have a new authority made that devices must be given", path(name), err)
 			}
 		}
-		if ca, caKey, err = c.makeCA(path("ca.pem"), path("ca.key")); err == nil {
+		if ca, caKey, err = makeCA(o, path("ca.pem"), path("ca.key")); err == nil {
 			c.created.Store(true)
 		}
 	}
@@ -169,9 +175,9 @@ func (c *Certificate) own() (tls.Certificate, error) {
 	case err != nil:
 		// Missing, or broken: the power went off between the writing of the
 		// key and that of the certificate. Ours are easily replaced.
-		err = c.makeLeaf(ca, caKey, path("server.pem"), path("server.key"))
-	case c.options.Now().After(leaf.NotAfter.Add(-leafRenewal)) || leaf.CheckSignatureFrom(ca) != nil || !covers(leaf, c.options.Hosts):
-		err = c.makeLeaf(ca, caKey, path("server.pem"), path("server.key"))
+		err = makeLeaf(o, ca, caKey, path("server.pem"), path("server.key"))
+	case o.Now().After(leaf.NotAfter.Add(-leafRenewal)) || leaf.CheckSignatureFrom(ca) != nil || !covers(leaf, o.Hosts):
+		err = makeLeaf(o, ca, caKey, path("server.pem"), path("server.key"))
 	}
 	if err != nil {
 		return tls.Certificate{}, err
@@ -188,12 +194,12 @@ func covers(leaf *x509.Certificate, hosts []string) bool {
 	return true
 }
 
-func (c *Certificate) makeCA(certFile, keyFile string) (*x509.Certificate, *rsa.PrivateKey, error) {
+func makeCA(o *CertificateOptions, certFile, keyFile string) (*x509.Certificate, *rsa.PrivateKey, error) {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return nil, nil, err
 	}
-	now := c.options.Now()
+	now := o.Now()
 	template := &x509.Certificate{
 		SerialNumber:          serial(),
 		Subject:               pkix.Name{CommonName: "linkstead CA " + now.UTC().Format("2006-01-02"), Organization: []string{"linkstead"}},
@@ -216,12 +222,12 @@ func (c *Certificate) makeCA(certFile, keyFile string) (*x509.Certificate, *rsa.
 
 // makeLeaf issues the server's certificate: RSA, because the devices' key exchange
 // needs it, and alone in its file, because their records are small.
-func (c *Certificate) makeLeaf(ca *x509.Certificate, caKey *rsa.PrivateKey, certFile, keyFile string) error {
+func makeLeaf(o *CertificateOptions, ca *x509.Certificate, caKey *rsa.PrivateKey, certFile, keyFile string) error {
 	key, err := rsa.GenerateKey(rand.Reader, 2048)
 	if err != nil {
 		return err
 	}
-	now := c.options.Now()
+	now := o.Now()
 	template := &x509.Certificate{
 		SerialNumber: serial(),
 		Subject:      pkix.Name{CommonName: "linkstead", Organization: []string{"linkstead"}},
@@ -230,7 +236,7 @@ func (c *Certificate) makeLeaf(ca *x509.Certificate, caKey *rsa.PrivateKey, cert
 		KeyUsage:     x509.KeyUsageDigitalSignature | x509.KeyUsageKeyEncipherment,
 		ExtKeyUsage:  []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
 	}
-	for _, h := range slices.Compact(slices.Sorted(slices.Values(c.options.Hosts))) {
+	for _, h := range slices.Compact(slices.Sorted(slices.Values(o.Hosts))) {
 		if ip := net.ParseIP(h); ip != nil {
 			template.IPAddresses = append(template.IPAddresses, ip)
 		} else if h != "" {

@@ -37,13 +37,15 @@ type Conn struct {
 	phase       phase
 	kind        Kind
 	outClass    uint8 // pool class that the output needed lately
+	door        uint8 // index of its listener
 }
 
 // phase is how far a connection has come.
 type phase uint8
 
 const (
-	phaseSniff     phase = iota // waiting for the first byte
+	phaseProxy     phase = iota // collecting the PROXY header
+	phaseSniff                  // waiting for the first byte
 	phaseHello                  // collecting the TLS ClientHello
 	phaseHandshake              // TLS handshake under way
 	phaseInner                  // waiting for the first decrypted byte
@@ -58,6 +60,8 @@ const (
 // waitsFor says what a connection in this phase has not sent yet.
 func (p phase) waitsFor() string {
 	switch p {
+	case phaseProxy:
+		return "the complete PROXY header"
 	case phaseSniff:
 		return "the first byte"
 	case phaseHello:
@@ -108,8 +112,9 @@ func (c *Conn) ID() uint64 { return c.id }
 // Kind says how the connection carries MQTT.
 func (c *Conn) Kind() Kind { return c.kind }
 
-// RemoteAddr returns the peer's address; the zero AddrPort for Unix sockets.
-// Any goroutine.
+// RemoteAddr returns the peer's address, that of the client if a load balancer has
+// told it; the zero AddrPort for Unix sockets. See PeerName.
+// Any goroutine, from Handler.Opened on.
 func (c *Conn) RemoteAddr() netip.AddrPort { return c.remote }
 
 // LocalAddr returns our address; the zero AddrPort for Unix sockets and after

@@ -3,7 +3,8 @@
 // One port takes plain MQTT, TLS, WebSocket and WebSocket over TLS; the first
 // byte tells them apart (spec connect.md §2). What a [Handler] sees is the
 // same for all four: a [Conn], the bytes that arrived, and a buffer to append
-// the answer to.
+// the answer to. A [Listener] may take some of them only, and may stand behind
+// load balancers that speak the PROXY protocol.
 //
 // # Turns
 //

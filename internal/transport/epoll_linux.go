@@ -3,6 +3,7 @@ package transport
 import (
 	"io"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -88,6 +89,9 @@ func (e *epoll) watchListener(i int) error {
 	defer ln.mu.Unlock()
 	if ln.fd < 0 {
 		return nil
+	}
+	if !slices.Contains(ln.epolls, e.fd) {
+		ln.epolls = append(ln.epolls, e.fd)
 	}
 	return e.watch(ln.fd, int32(wakeSlot-1-i), unix.EPOLLIN|unix.EPOLLEXCLUSIVE)
 }

@@ -19,6 +19,11 @@ type Handler interface {
 	// has been written completely.
 	Writable(c *Conn)
 
+	// Idle says that nothing was received for the time set with SetReadTimeout:
+	// the connection is closed with ErrIdle once it has returned. It may append
+	// a farewell, or close with another cause.
+	Idle(c *Conn)
+
 	// EndTurn is called once in every turn, before the connections that were
 	// appended to are written; it may append more.
 	EndTurn(l *Loop)

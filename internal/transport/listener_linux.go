@@ -17,14 +17,20 @@ import (
 // all loops watch; the kernel wakes one of them for a new connection, and that
 // one gives the connection to the loop with the fewest.
 type listener struct {
+	Listener
+	index    uint8
 	addr     net.Addr
 	fd       int
 	path     string // of a Unix socket, to be removed
+	shared   bool   // others hold it, too
 	portable *portableListener
 	closed   sync.Once
 
 	mu    sync.Mutex
 	spare int // a descriptor in reserve, see shed
+	// epolls watch the descriptor. If it is shared they have to be told when it is
+	// closed: the watch ends with its last copy only, and the others have some.
+	epolls []int
 }
 
 // Dead peers are found by the kernel, whatever keep-alive MQTT has: the first
@@ -42,6 +48,12 @@ var listenOptions = [][3]int{
 func openListener(a Listener, portable bool) (*listener, error) {
 	if portable {
 		return openPortable(a)
+	}
+	if a.Socket != nil {
+		return inherit(a)
+	}
+	if a.Network == "unix" {
+		removeStale(a.Address)
 	}
 	config := net.ListenConfig{KeepAlive: -1, Control: func(network, _ string, raw syscall.RawConn) error {
 		if network == "unix" {
@@ -70,6 +82,11 @@ func openListener(a Listener, portable bool) (*listener, error) {
 	if u, ok := ln.(*net.UnixListener); ok {
 		u.SetUnlinkOnClose(false)
 		l.path = a.Address
+		if err := os.Chmod(a.Address, a.mode()); err != nil {
+			ln.Close()
+			l.close()
+			return nil, fmt.Errorf("the permissions of %s cannot be set: %w", a.Address, err)
+		}
 	}
 	raw, err := ln.(syscall.Conn).SyscallConn()
 	if err == nil {
@@ -88,10 +105,49 @@ func openListener(a Listener, portable bool) (*listener, error) {
 	return l, nil
 }
 
+// inherit takes over a listening socket that somebody else has opened, such as
+// systemd. The others who hold it must not notice when it is closed here.
+func inherit(a Listener) (*listener, error) {
+	ln, err := net.FileListener(a.Socket) // checks what it is; has a descriptor of its own
+	if err != nil {
+		return nil, fmt.Errorf("the socket %s that was handed over cannot be listened on: %w", a.Address, err)
+	}
+	defer ln.Close()
+	defer a.Socket.Close()
+	if u, ok := ln.(*net.UnixListener); ok {
+		u.SetUnlinkOnClose(false)
+	}
+	l := &listener{addr: ln.Addr(), shared: true, fd: -1, spare: openSpare()}
+	raw, err := a.Socket.SyscallConn()
+	if err == nil {
+		controlErr := raw.Control(func(fd uintptr) {
+			if l.fd, err = unix.FcntlInt(fd, unix.F_DUPFD_CLOEXEC, 0); err != nil {
+				return
+			}
+			err = unix.SetNonblock(l.fd, true)
+			if _, ok := ln.(*net.TCPListener); ok && err == nil {
+				for _, o := range listenOptions {
+					if e := unix.SetsockoptInt(l.fd, o[0], o[1], o[2]); e != nil && err == nil {
+						err = e
+					}
+				}
+			}
+		})
+		if err == nil {
+			err = controlErr
+		}
+	}
+	if err != nil {
+		l.close()
+		return nil, fmt.Errorf("the socket %s that was handed over cannot be used: %w", a.Address, err)
+	}
+	return l, nil
+}
+
 // start has the loops watch the listener.
 func (ln *listener) start(s *Server) error {
 	if ln.portable != nil {
-		return ln.portable.start(s)
+		return ln.portable.start(s, ln)
 	}
 	for _, l := range s.loops {
 		if err := l.driver.(*epoll).listen(ln); err != nil {
@@ -113,7 +169,13 @@ func (ln *listener) close() {
 		if ln.fd >= 0 {
 			// shutdown first: it ends accepting in the loops, which may hold
 			// the descriptor number, before the number can be used again.
-			unix.Shutdown(ln.fd, unix.SHUT_RDWR)
+			if ln.shared {
+				for _, e := range ln.epolls {
+					unix.EpollCtl(e, unix.EPOLL_CTL_DEL, ln.fd, nil)
+				}
+			} else {
+				unix.Shutdown(ln.fd, unix.SHUT_RDWR)
+			}
 			unix.Close(ln.fd)
 			ln.fd = -1
 		}
@@ -150,11 +212,12 @@ func (ln *listener) accept(l *Loop) bool {
 		default:
 			return s.closing.Load() || ln.trouble(s, err)
 		}
-		if !s.admit() {
+		remote := addrPort(address)
+		if !s.admit(ln, remote) {
 			unix.Close(fd)
 			continue
 		}
-		s.welcome(&Conn{fd: int32(fd), remote: addrPort(address)})
+		s.welcome(&Conn{fd: int32(fd), remote: remote}, ln)
 	}
 	return true
 }

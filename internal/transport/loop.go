@@ -218,7 +218,7 @@ func (l *Loop) due(c *Conn) {
 	case c.phase == phaseLinger:
 		l.drop(c)
 	case c.until != 0 && c.until <= l.nowNano:
-		cause := &OpeningError{Stage: c.phase.waitsFor(), After: l.server.options.OpeningTimeout}
+		cause := &OpeningError{Stage: c.phase.waitsFor(), After: l.server.limits.Load().OpeningTimeout}
 		l.server.refused(l, c, RefusedOpeningTimeout, cause)
 		l.end(c, cause, c.phase == phaseOpen)
 	case c.flags&flagPaused != 0 && c.flags&flagReadable != 0:
@@ -226,8 +226,14 @@ func (l *Loop) due(c *Conn) {
 		c.last = l.nowNano
 		l.wheel.add(c, c.deadline())
 	default:
+		l.idle(c)
 		c.Close(ErrIdle)
 	}
+}
+
+func (l *Loop) idle(c *Conn) {
+	defer l.guard(c, "Idle")
+	l.handler.Idle(c)
 }
 
 // enqueue has c served in this turn or the next.
@@ -700,7 +706,7 @@ func (a arrival) Run(l *Loop) {
 	}
 	if !moved {
 		c.last = l.nowNano
-		c.until = l.nowNano + int64(l.server.options.OpeningTimeout)
+		c.until = l.nowNano + int64(l.server.limits.Load().OpeningTimeout)
 		l.server.opening.Add(1)
 	}
 	c.flags &^= flagReadable | flagWritable | flagBlocked
@@ -736,7 +742,7 @@ func (l *Loop) admit(c *Conn) {
 		l.recent = l.recent[1:]
 	}
 	l.recent = append(l.recent, c)
-	if l.server.opening.Load() <= int64(l.server.options.MaxOpening) {
+	if l.server.opening.Load() <= int64(l.server.limits.Load().MaxOpening) {
 		return
 	}
 	for _, oldest := range l.recent {

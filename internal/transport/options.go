@@ -23,7 +23,7 @@ type Options struct {
 	// connection is accepted; an error of its ends Listen. It may post tasks.
 	Prepare func(loops []*Loop) error
 
-	// Listeners are the addresses; all of them take all kinds of connection.
+	// Listeners are the addresses, at most 256.
 	Listeners []Listener
 
 	// TLS returns the configuration for a new handshake; it is called for each,
@@ -67,12 +67,6 @@ type Options struct {
 
 	// Logger gets refusals and internal errors. Default: slog.Default().
 	Logger *slog.Logger
-}
-
-// Listener is one address to listen on.
-type Listener struct {
-	Network string // "tcp", "tcp4", "tcp6" or "unix"
-	Address string // as for net.Listen: ":1883", "127.0.0.1:0", a path
 }
 
 func (o *Options) setDefaults() {

@@ -9,6 +9,8 @@ import (
 
 // listener is one listening socket.
 type listener struct {
+	Listener
+	index    uint8
 	addr     net.Addr
 	portable *portableListener
 	closed   sync.Once
@@ -16,7 +18,7 @@ type listener struct {
 
 func openListener(a Listener, _ bool) (*listener, error) { return openPortable(a) }
 
-func (ln *listener) start(s *Server) error { return ln.portable.start(s) }
+func (ln *listener) start(s *Server) error { return ln.portable.start(s, ln) }
 
 func (ln *listener) close() { ln.closed.Do(ln.portable.close) }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -309,21 +310,41 @@ type portableListener struct {
 }
 
 func openPortable(a Listener) (*listener, error) {
+	if a.Socket != nil {
+		ln, err := net.FileListener(a.Socket)
+		if err != nil {
+			return nil, fmt.Errorf("the socket %s that was handed over cannot be listened on: %w", a.Address, err)
+		}
+		a.Socket.Close()
+		if u, ok := ln.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false)
+		}
+		return &listener{addr: ln.Addr(), portable: &portableListener{ln: ln}}, nil
+	}
+	if a.Network == "unix" {
+		removeStale(a.Address)
+	}
 	config := net.ListenConfig{KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: 2 * time.Minute, Interval: 30 * time.Second, Count: 4}}
 	ln, err := config.Listen(context.Background(), a.Network, a.Address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s %s: %w", a.Network, a.Address, err)
 	}
+	if a.Network == "unix" {
+		if err := os.Chmod(a.Address, a.mode()); err != nil {
+			ln.Close()
+			return nil, fmt.Errorf("the permissions of %s cannot be set: %w", a.Address, err)
+		}
+	}
 	return &listener{addr: ln.Addr(), portable: &portableListener{ln: ln}}, nil
 }
 
-func (pl *portableListener) start(s *Server) error {
+func (pl *portableListener) start(s *Server, ln *listener) error {
 	pl.done = make(chan struct{})
-	go pl.acceptAll(s)
+	go pl.acceptAll(s, ln)
 	return nil
 }
 
-func (pl *portableListener) acceptAll(s *Server) {
+func (pl *portableListener) acceptAll(s *Server, ln *listener) {
 	defer close(pl.done)
 	for {
 		nc, err := pl.ln.Accept()
@@ -338,13 +359,14 @@ func (pl *portableListener) acceptAll(s *Server) {
 			time.Sleep(10 * time.Millisecond)
 			continue
 		}
-		if !s.admit() {
+		remote := netAddrPort(nc.RemoteAddr())
+		if !s.admit(ln, remote) {
 			nc.Close()
 			continue
 		}
-		c := &Conn{fd: -1, remote: netAddrPort(nc.RemoteAddr())}
+		c := &Conn{fd: -1, remote: remote}
 		c.peer = &peer{c: c, nc: nc}
-		s.welcome(c)
+		s.welcome(c, ln)
 	}
 }
 

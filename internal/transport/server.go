@@ -3,7 +3,9 @@ package transport
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
+	"net/netip"
 	"sync"
 	"sync/atomic"
 )
@@ -14,6 +16,7 @@ type Server struct {
 	loops     []*Loop
 	listeners []*listener
 
+	limits   atomic.Pointer[Limits]
 	ids      atomic.Uint64
 	turn     atomic.Uint32 // where the search for the emptiest loop begins
 	accepted atomic.Uint64
@@ -47,12 +50,17 @@ func Listen(o Options) (*Server, error) {
 		handshakes: make(chan struct{}, o.HandshakeWorkers),
 		empty:      make(chan struct{}),
 	}
-	for _, a := range o.Listeners {
+	s.limits.Store(o.limits())
+	if len(o.Listeners) > maxListeners {
+		return nil, fmt.Errorf("transport: %d listeners; at most %d are possible", len(o.Listeners), maxListeners)
+	}
+	for i, a := range o.Listeners {
 		ln, err := openListener(a, o.Portable)
 		if err != nil {
 			s.closeListeners()
 			return nil, err
 		}
+		ln.Listener, ln.index = a, uint8(i)
 		s.listeners = append(s.listeners, ln)
 	}
 	for i := range o.Loops {
@@ -119,7 +127,7 @@ func (s *Server) emptiest() *Loop {
 
 // admit decides about a socket that was just accepted, and reports whether it
 // is welcome. Any goroutine.
-func (s *Server) admit() bool {
+func (s *Server) admit(ln *listener, peer netip.AddrPort) bool {
 	s.accepted.Add(1)
 	// Counted first: either Shutdown sees the socket and waits for it, or we
 	// see that it has begun.
@@ -128,9 +136,14 @@ func (s *Server) admit() bool {
 		s.left()
 		return false
 	}
-	if limit := s.options.MaxConnections; total > int64(limit) && limit > 0 {
+	if limit := s.limits.Load().MaxConnections; total > int64(limit) && limit > 0 {
 		s.left()
 		s.refused(nil, nil, RefusedFull, errFull)
+		return false
+	}
+	if ln.proxied() && !ln.trusts(peer) {
+		s.left()
+		s.refused(nil, &Conn{remote: peer}, RefusedProxy, errStranger)
 		return false
 	}
 	return true
@@ -139,14 +152,18 @@ func (s *Server) admit() bool {
 var errFull = errors.New("the server has as many connections as it is allowed; raise the limit of connections")
 
 // welcome gives an admitted connection its loop.
-func (s *Server) welcome(c *Conn) {
+func (s *Server) welcome(c *Conn, ln *listener) {
+	c.door = ln.index
+	if !ln.proxied() {
+		c.phase = phaseSniff
+	}
 	l := s.emptiest()
 	l.count.Add(1)
 	c.loop = l
 	c.id = s.ids.Add(1)
 	c.slot = -1
 	c.wheelSlot = -1
-	c.limit = uint32(s.options.OpeningBytes)
+	c.limit = uint32(s.limits.Load().OpeningBytes)
 	if c.peer != nil {
 		c.peer.loop.Store(l)
 	}
@@ -165,6 +182,9 @@ func (s *Server) closeListeners() {
 		ln.close()
 	}
 }
+
+// StopAccepting closes the listeners; connections stay. Any goroutine.
+func (s *Server) StopAccepting() { s.closeListeners() }
 
 // Shutdown stops accepting, closes all connections with ErrServerClosed as
 // Conn.Close does, waits until they are gone or ctx is done, aborts the rest

@@ -15,6 +15,10 @@ const (
 // classify takes bytes from the socket as long as the connection is not plain
 // MQTT: buf[start:end], with headroom before start.
 func (l *Loop) classify(c *Conn, buf []byte, start, end int) {
+	if c.phase == phaseProxy {
+		l.unwrap(c, buf, start, end)
+		return
+	}
 	if c.layer != nil && c.layer.pipe != nil {
 		l.decrypt(c, buf[start:end])
 		return
@@ -43,7 +47,23 @@ func (l *Loop) content(c *Conn, buf []byte, start, end int) {
 // sniff decides by the first byte what the connection carries, and passes the
 // bytes on: no turn is lost.
 func (l *Loop) sniff(c *Conn, buf []byte, start, end int) {
+	door := l.server.listeners[c.door]
+	kind := TCP
+	if c.phase == phaseInner {
+		kind = TLS
+	}
+	if buf[start] == firstHTTP {
+		kind += WebSocket
+	}
 	switch first := buf[start]; {
+	case (first == firstConnect || first == firstHTTP && l.server.options.WebSocket) && !door.takes(kind),
+		first == firstTLS && c.phase == phaseSniff && !door.takes(TLS) && !door.takes(SecureWebSocket):
+		if first == firstTLS {
+			kind = TLS
+		}
+		err := door.kindError(kind)
+		l.server.refused(l, c, RefusedProtocol, err)
+		c.Abort(err)
 	case first == firstConnect:
 		l.opened(c)
 		l.deliver(c, buf, start, end)
@@ -86,7 +106,7 @@ func resembles(b []byte, inTLS bool) string {
 	case b[0] == firstHTTP:
 		return "an HTTP request, but WebSocket is switched off here"
 	case bytes.HasPrefix(b, []byte("PROXY ")) || bytes.HasPrefix(b, []byte("\r\n\r\n\x00\r\nQUIT\n")):
-		return "the PROXY protocol, which is not accepted here; switch it off on the load balancer"
+		return "the PROXY protocol, which is not accepted here; switch it off on the load balancer, or name its address in the listener's proxy option"
 	case bytes.HasPrefix(b, []byte("SSH-")):
 		return "an SSH client" + want
 	case bytes.HasPrefix(b, []byte("POST ")), bytes.HasPrefix(b, []byte("PUT ")), bytes.HasPrefix(b, []byte("HEAD ")),

@@ -20,10 +20,11 @@ const (
 	RefusedOpeningTimeout                // Options.OpeningTimeout
 	RefusedOpeningBytes                  // Options.OpeningBytes
 	RefusedEvicted                       // Options.MaxOpening
+	RefusedProxy                         // no PROXY header where one has to be, or not from a load balancer
 	Refusals                             // how many reasons there are
 )
 
-var refusalNames = [Refusals]string{"full", "descriptors", "protocol", "tls", "upgrade", "opening_timeout", "opening_bytes", "evicted"}
+var refusalNames = [Refusals]string{"full", "descriptors", "protocol", "tls", "upgrade", "opening_timeout", "opening_bytes", "evicted", "proxy"}
 
 // String returns a short name, fit for a metric's label.
 func (r Refusal) String() string {

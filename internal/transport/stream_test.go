@@ -401,7 +401,7 @@ func TestUnixSocket(t *testing.T) {
 	variants(t, func(t *testing.T, o Options) {
 		h := newRecorder()
 		path := t.TempDir() + "/mqtt.sock"
-		o.Handler, o.Listeners = h, []Listener{{"unix", path}}
+		o.Handler, o.Listeners = h, []Listener{{Network: "unix", Address: path}}
 		s := mustListen(t, o)
 		mustEcho(t, mustDial(t, s), connect)
 		s.Close()

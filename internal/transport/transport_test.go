@@ -39,6 +39,8 @@ type recorder struct {
 
 func newRecorder() *recorder { return &recorder{ended: make(chan closing, 1<<16)} }
 
+func (r *recorder) Idle(c *Conn) {}
+
 func (r *recorder) Opened(c *Conn) {
 	r.opens.Add(1)
 	if r.opened != nil {
@@ -90,7 +92,7 @@ func (r *recorder) waitClosed(t testing.TB) error {
 func mustListen(t testing.TB, o Options) *Server {
 	t.Helper()
 	if o.Listeners == nil {
-		o.Listeners = []Listener{{"tcp", "127.0.0.1:0"}}
+		o.Listeners = []Listener{{Network: "tcp", Address: "127.0.0.1:0"}}
 	}
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)

@@ -102,7 +102,7 @@ func Find(o Options) (*Client, error) {
 // maxAnswer is the largest answer that is read, in bytes.
 const maxAnswer = 256 << 20
 
-// open sends a request with v as JSON (bytes as they are, nothing if nil) and
+// open sends a request with v as JSON (bytes and readers as they are, nothing if nil) and
 // returns the answer if it is no error.
 func (c *Client) open(ctx context.Context, method, path string, v any) (*http.Response, error) {
 	var body io.Reader
@@ -110,6 +110,8 @@ func (c *Client) open(ctx context.Context, method, path string, v any) (*http.Re
 	case nil:
 	case []byte:
 		body = bytes.NewReader(v)
+	case io.Reader:
+		body = v
 	default:
 		b, err := json.Marshal(v)
 		if err != nil {

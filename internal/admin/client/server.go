@@ -18,6 +18,12 @@ func (c *Client) Status(ctx context.Context) (out admin.Status, err error) {
 	return out, err
 }
 
+// Reload has the server read its configuration again.
+func (c *Client) Reload(ctx context.Context) (out admin.Reloaded, err error) {
+	err = c.call(ctx, "POST", path("reload"), nil, &out)
+	return out, err
+}
+
 // Session returns what the server keeps of a client.
 func (c *Client) Session(ctx context.Context, key string) (out broker.SessionInfo, err error) {
 	err = c.call(ctx, "GET", path("sessions", key), nil, &out)

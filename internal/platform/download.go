@@ -1,0 +1,136 @@
+package platform
+
+import (
+	"encoding/binary"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/linkstead/linkstead/alink"
+	"github.com/linkstead/linkstead/devjson"
+	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/store"
+)
+
+// maxBlock is the largest block of a file over MQTT (spec/services.md §3).
+const maxBlock = 128 << 10
+
+// download sends a block of firmware over MQTT: a JSON header with its length in
+// front, the bytes, and their checksum.
+func (p *Platform) download(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
+	if err := w.decoder.Request(x.Payload, &w.request); err != nil {
+		p.remark(d, t, alink.CodeNotJSON, err.Error())
+		x.Reply([]byte(t.ReplyTopic()), appendBlockFailure(nil, "", alink.CodeNotJSON, ""))
+		return true
+	}
+	id := string([]byte(w.request.ID))
+	raw := w.request.Params.AppendJSON(nil)
+	queued := later(p.lookup, func() {
+		var parser devjson.Parser
+		params, _ := parser.ParseStrict(raw)
+		reply, a, err := p.block(d, id, params)
+		if err != nil {
+			a, err = p.classify(err)
+		}
+		if err == nil && a.code != 0 {
+			p.remark(d, t, a.code, a.message)
+			reply = appendBlockFailure(nil, id, a.code, a.message)
+		}
+		if err == nil {
+			x.Reply([]byte(t.ReplyTopic()), reply)
+		}
+		x.Done(err)
+	})
+	if !queued {
+		x.Reply([]byte(t.ReplyTopic()), appendBlockFailure(nil, id, alink.CodeBusy, ""))
+	}
+	return !queued
+}
+
+// block reads the block a device asks for; an answer with a code says why there is
+// none.
+func (p *Platform) block(d *device, id string, params devjson.Value) ([]byte, answer, error) {
+	info, part := params.Get("fileInfo"), params.Get("fileBlock")
+	stream, ok1 := info.Get("streamId").Int64()
+	file, ok2 := info.Get("fileId").Int64()
+	size, ok3 := part.Get("size").Int64()
+	offset, ok4 := part.Get("offset").Int64()
+	token, hasToken := params.Get("fileToken").Str()
+	switch {
+	case !ok1 || !ok2 || !ok3 || !ok4:
+		return nil, refuse(alink.CodeParameter, "fileInfo should have streamId and fileId, fileBlock size and offset"), nil
+	case size < 1 || size > maxBlock || offset < 0:
+		return nil, refuse(alink.CodeParameter, "a block has 1 to 131072 bytes and begins at 0 or later"), nil
+	case file != 1 || len(token) > 256:
+		return nil, refuse(alink.CodeParameter, "there is only file 1"), nil
+	}
+	k, err := p.store.Task(p.ctx, stream)
+	if errors.Is(err, store.ErrNotFound) || err == nil && (k.DeviceID != d.id || k.State.Final() || k.Package.Size > MaxMQTTPackage) {
+		return nil, refuse(alink.CodeNotFound, "there is no such stream for this device"), nil
+	}
+	if err != nil {
+		return nil, answer{}, err
+	}
+	if offset >= k.Package.Size {
+		return nil, refuse(alink.CodeParameter, "the offset is behind the end of the file"), nil
+	}
+	size = min(size, k.Package.Size-offset)
+	f, err := p.openPackage(k.Package.ID)
+	if err != nil {
+		return nil, answer{}, err
+	}
+	defer func() { _ = f.Close() }()
+	header := devjson.AppendString([]byte(`{"id":`), id)
+	header = append(header, `,"code":200,"data":{`...)
+	if hasToken {
+		header = append(devjson.AppendString(append(header, `"fileToken":`...), token), ',')
+	}
+	header = strconv.AppendInt(append(header, `"fileLength":`...), k.Package.Size, 10)
+	header = strconv.AppendInt(append(header, `,"bSize":`...), size, 10)
+	header = strconv.AppendInt(append(header, `,"bOffset":`...), offset, 10)
+	header = append(header, "}}"...)
+	b := make([]byte, 0, 2+len(header)+int(size)+2)
+	b = append(binary.BigEndian.AppendUint16(b, uint16(len(header))), header...)
+	start := len(b)
+	b = b[:start+int(size)]
+	if _, err := io.ReadFull(io.NewSectionReader(f, offset, size), b[start:]); err != nil {
+		return nil, answer{}, err
+	}
+	return binary.LittleEndian.AppendUint16(b, crc16(b[start:])), answer{}, nil
+}
+
+// appendBlockFailure appends a header without a block.
+func appendBlockFailure(dst []byte, id string, code alink.Code, message string) []byte {
+	if message == "" {
+		message = code.Message()
+	}
+	header := devjson.AppendString([]byte(`{"id":`), id)
+	header = strconv.AppendInt(append(header, `,"code":`...), int64(code), 10)
+	header = devjson.AppendString(append(header, `,"msg":`...), message)
+	header = append(header, `,"data":{}}`...)
+	return append(binary.BigEndian.AppendUint16(dst, uint16(len(header))), header...)
+}
+
+var crcTable = func() (t [256]uint16) {
+	for i := range t {
+		c := uint16(i)
+		for range 8 {
+			if c&1 != 0 {
+				c = c>>1 ^ 0xA001
+			} else {
+				c >>= 1
+			}
+		}
+		t[i] = c
+	}
+	return t
+}()
+
+// crc16 is CRC-16/ARC: polynomial 8005 reflected, begin and end with 0.
+func crc16(b []byte) uint16 {
+	var c uint16
+	for _, v := range b {
+		c = c>>8 ^ crcTable[byte(c)^v]
+	}
+	return c
+}
