@@ -25,7 +25,9 @@ func FuzzNamed(f *testing.F) {
 			if ok && (id.pk == "" || id.dn == "" || len(id.pk) > maxName || len(id.dn) > maxName) {
 				t.Fatalf("%+v from %q", id, text)
 			}
-			foundName(id.dn)
+			if foundName(id.dn) && len(id.dn) > 32 {
+				t.Fatalf("%q may be the name of a found device", id.dn)
+			}
 		}
 	})
 }
