@@ -45,9 +45,9 @@ func TestKillGatewayStorm(t *testing.T) {
 	u := h.addUser("writer")
 	h.stop()
 
-	writers := make([]*load, stormSubs/8)
+	writers := make([]*mailer, stormSubs/8)
 	for i := range writers {
-		writers[i] = &load{connect: connectApp(u, fmt.Sprint("writer-", i), true), topic: stormTopic(i * 8),
+		writers[i] = &mailer{connect: connectApp(u, fmt.Sprint("writer-", i), true), topic: stormTopic(i * 8),
 			payload: func(n int) string { return fmt.Sprintf("%d %d", i, n) }}
 	}
 	// The first run is not cut short: it leaves subscriptions behind.
@@ -218,4 +218,62 @@ func stormNames(payload []byte) (names []string) {
 		names = append(names, d.DeviceName)
 	}
 	return names
+}
+
+// mailer publishes with QoS 1 as fast as its window allows, until the server is gone. It counts on in the next run.
+type mailer struct {
+	connect      []byte
+	topic        string
+	payload      func(n int) string
+	sent         int   // publications 0 to sent-1 were sent, or at least begun
+	acknowledged []int // by PUBACK
+}
+
+// mailerWindow is how many publications are not acknowledged at most.
+const mailerWindow = 16
+
+func (m *mailer) run(address string) {
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(patience))
+	if _, err := conn.Write(m.connect); err != nil {
+		return
+	}
+	waiting := map[uint16]int{}
+	id := uint16(0)
+	var in, out []byte
+	for buf := make([]byte, 16<<10); ; {
+		n, err := conn.Read(buf)
+		if err != nil {
+			return
+		}
+		in = append(in, buf[:n]...)
+		ready := false
+		for {
+			f, n, err := mqtt.Split(in, 0)
+			if err != nil || n == 0 {
+				break
+			}
+			in = in[n:]
+			ready = true
+			if f.Type == mqtt.PUBACK {
+				id := uint16(f.Body[0])<<8 | uint16(f.Body[1])
+				m.acknowledged = append(m.acknowledged, waiting[id])
+				delete(waiting, id)
+			}
+		}
+		out = out[:0]
+		for ready && len(waiting) < mailerWindow {
+			id = max(id+1, 1)
+			waiting[id] = m.sent
+			out = append(out, publish(m.topic, m.payload(m.sent), id)...)
+			m.sent++
+		}
+		if _, err := conn.Write(out); err != nil {
+			return
+		}
+	}
 }

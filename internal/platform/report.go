@@ -279,7 +279,7 @@ func (p *Platform) historical(w *worker, d *device, now int64) (int, *tsl.Proble
 }
 
 // member finds the device that a part of a message is about: the sender itself, or
-// one of its sub-devices.
+// one of the sub-devices that are logged in through it.
 func (p *Platform) member(d *device, identity devjson.Value) (*deviceEntry, *tsl.Problem) {
 	pk, _ := identity.Get("productKey").Str()
 	dn, _ := identity.Get("deviceName").Str()
@@ -288,6 +288,9 @@ func (p *Platform) member(d *device, identity devjson.Value) (*deviceEntry, *tsl
 	}
 	if pk == d.pk && dn == d.dn {
 		return d.entry, nil
+	}
+	if s := d.subOf(&alink.Topic{ProductKey: pk, DeviceName: dn}); s != nil {
+		return s.entry, nil
 	}
 	return nil, wrong(alink.CodeNoTopology, "", clip(pk)+"/"+clip(dn)+" is no sub-device of "+d.pk+"/"+d.dn)
 }

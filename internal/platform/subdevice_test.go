@@ -855,3 +855,41 @@ func TestSubDeviceReceiveMaximum(t *testing.T) {
 		}
 	}
 }
+
+// A gateway reports the values of its own and of its sub-devices in one message.
+func TestSubDevicePack(t *testing.T) {
+	s := gatewayHome(t, 2, nil)
+	if _, err := s.Platform.ImportModel(t.Context(), "test", gatewayKey, demo.Model); err != nil {
+		t.Fatal(err)
+	}
+	g := loginGateway(t, s, "gateway1")
+	g.loginSub("sub001")
+	pack, history := g.own("thing/event/property/pack/post"), g.own("thing/event/property/history/post")
+	of := func(dn string, v int) string {
+		return fmt.Sprintf(`{"id":"1","params":{"properties":{"Temp":{"value":%d}},"subDevices":[{"identity":{"productKey":"a1SubSubSub","deviceName":%q},"properties":{"Temp":{"value":%d}}}]}}`, v, dn, v+1)
+	}
+	g.code(pack, of("sub002", 30), 6401) // not logged in: nothing is taken
+	g.code(pack, of("sub001", 20), 200)
+	g.code(history, fmt.Sprintf(`{"id":"2","params":[{"identity":{"productKey":"a1SubSubSub","deviceName":"sub001"},"properties":[{"Hum":{"value":55,"time":%d}}]}]}`,
+		time.Now().Add(-time.Hour).UnixMilli()), 200)
+	latest := func(pk, dn string) map[string]string {
+		values, err := s.Platform.LatestProperties(t.Context(), pk, dn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, v := range values {
+			out[v.Identifier] = string(v.Value)
+		}
+		return out
+	}
+	if got := latest(gatewayKey, "gateway1"); got["Temp"] != "20" {
+		t.Errorf("the gateway's are %v", got)
+	}
+	if got := latest(subKey, "sub001"); got["Temp"] != "21" || got["Hum"] != "55" {
+		t.Errorf("the sub-device's are %v", got)
+	}
+	if got := latest(subKey, "sub002"); len(got) != 0 {
+		t.Errorf("a sub-device that is not logged in has %v", got)
+	}
+}

@@ -30,7 +30,7 @@ func (p *Platform) gateway(w *worker, d *device, t alink.Topic, x *broker.Exchan
 	c := &gatewayCall{p: p, d: d, t: t, x: x}
 	if !d.gatewayNode() {
 		if c.read(w, x.Payload) {
-			c.reply(alink.CodeForbidden, nil, "product "+d.product.key+" is not a gateway product")
+			c.reply(alink.CodeForbidden, nil, "product "+d.product.key+" is not a gateway product, or was none when the device connected")
 		}
 		return true
 	}

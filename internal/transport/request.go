@@ -15,8 +15,9 @@ import (
 // of it, but to a port of this server once names are pointed here. So a POST is
 // taken where MQTT is: one request, one answer, and the connection ends.
 
-// requestBytes is the most that a request may have, head and body.
-const requestBytes = 64 << 10
+// requestBytes is the most that a request may have, head and body. Nobody has logged
+// in, so it is what a CONNECT may have.
+const requestBytes = 16 << 10
 
 // requestsAtOnce is how many requests are answered at the same time; further ones
 // are told to come back.
