@@ -1,7 +1,9 @@
 package platform_test
 
 import (
+	"encoding/json"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 )
@@ -29,5 +31,18 @@ func TestSubDeviceReports(t *testing.T) {
 	}
 	if values, err := s.Platform.LatestProperties(t.Context(), subKey, "sub002"); err != nil || len(values) != 0 {
 		t.Errorf("stored of the other %v, %v", values, err)
+	}
+}
+
+// What waits for a sub-device comes when its gateway logs it in.
+func TestSubDeviceDesired(t *testing.T) {
+	s := gatewayHome(t, 1, nil)
+	if _, err := s.Platform.SetDesired(t.Context(), "test", subKey, "sub001", json.RawMessage(`{"Light":1}`), nil); err != nil {
+		t.Fatal(err)
+	}
+	g := loginGateway(t, s, "gateway1")
+	g.loginSub("sub001")
+	if m := g.await(subTopic("sub001", "thing/service/property/set")); !strings.Contains(m.payload, `"params":{"Light":1}`) {
+		t.Errorf("told %s", m.payload)
 	}
 }
