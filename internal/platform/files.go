@@ -77,8 +77,14 @@ var errNoFiles = errors.New("files are not served over HTTP; set files.listen")
 
 // fileURL is the signed address of a file as a device reaches it.
 func (p *Platform) fileURL(d *device, path string) (string, error) {
+	key := d.key
+	p.subs.mu.Lock()
+	if sub := p.subs.m[d.key]; sub != nil && sub.gateway != nil { // the gateway fetches for it
+		key = sub.gateway.key
+	}
+	p.subs.mu.Unlock()
 	p.files.mu.Lock()
-	port, at := p.files.port, p.files.doors[d.key]
+	port, at := p.files.port, p.files.doors[key]
 	p.files.mu.Unlock()
 	if port == "" {
 		return "", errNoFiles

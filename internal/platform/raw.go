@@ -110,8 +110,8 @@ func (p *Platform) throughScript(d *device, t alink.Topic, x *broker.Exchange) b
 	var work func(w *worker, payload []byte) (done bool)
 	switch {
 	case t.Kind == alink.Custom:
-		topic := x.Topic + "?" + x.Query
-		work = func(_ *worker, b []byte) bool { return p.transform(d, t, x, topic, b) }
+		topic, qos := x.Topic+"?"+x.Query, min(x.QoS, 1)
+		work = func(_ *worker, b []byte) bool { return p.transform(d, t, x, topic, qos, b) }
 	case t.Kind == alink.UpRaw && !t.Reply:
 		work = func(w *worker, b []byte) bool { return p.upRaw(w, d.asRaw(), t, x, b) }
 	case t.Kind == alink.DownRaw && t.Reply:
@@ -188,13 +188,13 @@ func (p *Platform) rawAnswer(w *worker, d *device, t alink.Topic, x *broker.Exch
 }
 
 // transform publishes what the script makes of a custom message in its place.
-func (p *Platform) transform(d *device, t alink.Topic, x *broker.Exchange, topic string, raw []byte) (done bool) {
+func (p *Platform) transform(d *device, t alink.Topic, x *broker.Exchange, topic string, qos byte, raw []byte) (done bool) {
 	message, err := p.run(d.product, func(s *script.Script) ([]byte, error) { return s.Transform(topic, raw) })
 	if err != nil {
 		p.remark(d, t, scriptCode(err), err.Error())
 		return true
 	}
-	p.broker.Publish(broker.Message{Topic: x.Topic, Payload: message, QoS: min(x.QoS, 1), Publisher: d.key}, x.Done)
+	p.broker.Publish(broker.Message{Topic: x.Topic, Payload: message, QoS: qos, Publisher: d.key}, x.Done)
 	return false
 }
 

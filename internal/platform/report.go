@@ -289,8 +289,8 @@ func (p *Platform) member(d *device, identity devjson.Value) (*deviceEntry, *tsl
 	if pk == d.pk && dn == d.dn {
 		return d.entry, nil
 	}
-	if s := d.subOf(&alink.Topic{ProductKey: pk, DeviceName: dn}); s != nil {
-		return s.entry, nil
+	if sub := d.subOf(&alink.Topic{ProductKey: pk, DeviceName: dn}); sub != nil {
+		return sub.entry, nil
 	}
-	return nil, wrong(alink.CodeNoTopology, "", clip(pk)+"/"+clip(dn)+" is no sub-device of "+d.pk+"/"+d.dn)
+	return nil, wrong(alink.CodeNoTopology, "", clip(pk)+"/"+clip(dn)+" is no sub-device that "+d.pk+"/"+d.dn+" has logged in")
 }

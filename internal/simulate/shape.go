@@ -12,9 +12,9 @@ import (
 
 // Shape is how the values of one property go on over time.
 type Shape struct {
-	kind    string
-	a, b, c float64
-	period  time.Duration
+	kind   string
+	a, b   float64
+	period time.Duration
 }
 
 // shapes lists what [ParseShape] takes, for its errors and for help texts.
