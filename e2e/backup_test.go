@@ -32,12 +32,12 @@ func TestBackup(t *testing.T) {
 		g.mu.Lock()
 		defer g.mu.Unlock()
 		for _, p := range x.posters {
-			if p.acked < 300 { // more than fits a head: there are chunks too
+			if p.acked < 120 { // more than fits a head: there are chunks too
 				return false
 			}
 		}
 		for _, w := range x.writers {
-			if w.sure < 100 {
+			if w.sure < 50 {
 				return false
 			}
 		}

@@ -207,3 +207,29 @@ func BenchmarkRoundTrip(b *testing.B) {
 	lp.drain()
 	b.ReportMetric(float64((cpuTime()-cpu).Nanoseconds())/float64(n)/100, "cpu-ns/msg")
 }
+
+// BenchmarkCommit is one batch by itself, from Submit until it is reported, fsync
+// included: so many messages of 250 bytes to as many sessions.
+func BenchmarkCommit(b *testing.B) {
+	for _, size := range []int{1, 10, 100, 1000} {
+		b.Run(fmt.Sprint("messages=", size), func(b *testing.B) {
+			l := open(b, Options{Dir: b.TempDir()})
+			m := &Message{Topic: "/sys/a1B2c3/device/thing/service/property/set", Payload: make([]byte, 200), QoS: 1}
+			batch, done := new(Batch), make(outcome, 1)
+			seq := Seq(0)
+			b.ReportAllocs()
+			for b.Loop() {
+				seq++
+				batch.Reset()
+				for sid := range SessionID(size) {
+					batch.Append(sid, seq, m)
+				}
+				l.Submit(batch, done)
+				if err := <-done; err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/msg")
+		})
+	}
+}

@@ -81,7 +81,7 @@ func TestFlippedBits(t *testing.T) {
 			for after := Seq(0); ; {
 				items, err := l.Read(1, after, 100, 1<<20)
 				for _, item := range items {
-					found, after = append(found, item.Seq), item.Seq
+					found = append(found, item.Seq)
 				}
 				if damaged := (*CorruptMessageError)(nil); errors.As(err, &damaged) {
 					if damaged.Session != 1 || damaged.Seq != 2 {

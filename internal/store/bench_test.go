@@ -123,6 +123,71 @@ func BenchmarkRange(b *testing.B) {
 	})
 }
 
+// BenchmarkCommit is one round of the writer by itself, fsync included: so many
+// points of as many series, from Append until it is reported.
+func BenchmarkCommit(b *testing.B) {
+	for _, size := range []int{1, 10, 100, 1000, 10_000} {
+		b.Run(fmt.Sprint("points=", size), func(b *testing.B) {
+			opts := testOptions(b)
+			opts.Durability = DurabilityDisk
+			s := mustOpen(b, opts)
+			keys := mustSeries(b, s, size)
+			points := make([]Point, size)
+			done := lastOf{make(chan struct{}, 1)}
+			n := int64(0)
+			round := func() {
+				for i, key := range keys {
+					points[i] = Point{key, t0 + n*1000, Int(n % 50)}
+				}
+				n++
+				s.Append(points, done)
+				<-done.left
+			}
+			round() // every series is known
+			b.ReportAllocs()
+			for b.Loop() {
+				round()
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*size), "ns/point")
+		})
+	}
+}
+
+// BenchmarkRangeSizes reads so many points of a series, of numbers and of texts.
+func BenchmarkRangeSizes(b *testing.B) {
+	ctx := context.Background()
+	s := mustOpen(b, testOptions(b))
+	mustProduct(b, s)
+	dev := mustDevice(b, s, "dev1")
+	for _, kind := range []struct {
+		name  string
+		value func(i int64) Value
+	}{
+		{"numbers", func(i int64) Value { return Float(float64(i%400) / 10) }},
+		{"texts", func(i int64) Value { return Text(fmt.Sprintf("state %d of the machine", i%400)) }},
+	} {
+		key := SeriesKey{dev.ID, Property, kind.name}
+		var points []Point
+		for i := range int64(100_000) {
+			if points = append(points, Point{key, t0 - 200_000_000 + i*1000, kind.value(i)}); len(points) == 100 {
+				mustAppend(b, s, points...)
+				points = points[:0]
+			}
+		}
+		for _, n := range []int{1, 100, 10_000, 100_000} {
+			b.Run(fmt.Sprint(kind.name, "=", n), func(b *testing.B) {
+				b.ReportAllocs()
+				for b.Loop() {
+					if out, err := s.Range(ctx, key, RangeQuery{Limit: n}); err != nil || len(out) != n {
+						b.Fatal(len(out), err)
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*n), "ns/point")
+			})
+		}
+	}
+}
+
 // BenchmarkCredentials is the read of every login.
 func BenchmarkCredentials(b *testing.B) {
 	ctx := context.Background()
