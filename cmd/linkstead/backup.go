@@ -53,7 +53,7 @@ yet; no server may run on it. Nothing is overwritten, and if it fails nothing is
 Put the master key of the server that was backed up into the directory before you start it:
 the server refuses another one.`,
 		Example: "  linkstead restore /backup/2026-11-26 --data /var/lib/linkstead",
-		GroupID: groupOffline,
+		GroupID: groupServer,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m, err := backup.Restore(cmd.Context(), args[0], data)
@@ -78,7 +78,7 @@ func newCheckCommand() *cobra.Command {
 		Long: `Reads everything in a data directory that no server uses, or in a backup, and says what is
 damaged. It changes nothing. The exit code is 1 if anything is.`,
 		Example: "  linkstead check linkstead-data\n  linkstead check /backup/2026-11-26 --json",
-		GroupID: groupOffline,
+		GroupID: groupServer,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := backup.Check(cmd.Context(), args[0])
