@@ -3,7 +3,7 @@
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME    ?= 5s
+FUZZTIME    ?= 3s
 BENCHTIME   ?= 1s
 BENCH       ?= .
 PLATFORMS    = linux/arm64 windows/amd64 darwin/arm64
@@ -39,7 +39,7 @@ fuzz: ## every fuzz target for FUZZTIME
 	FUZZTIME=$(FUZZTIME) GO="$(GO)" .ci/fuzz
 
 e2e: clients ## real clients against a real server, under the race detector
-	$(GO) test -race -count=1 -timeout 10m ./e2e
+	$(GO) test -race -count=1 -timeout 20m ./e2e
 
 clients: ## the clients that the end-to-end tests run
 	@e2e/install.sh
