@@ -3,7 +3,7 @@
 
 GO          ?= go
 STATICCHECK  = honnef.co/go/tools/cmd/staticcheck@v0.8.2
-FUZZTIME    ?= 3s
+FUZZTIME    ?= 20000x
 BENCHTIME   ?= 1s
 BENCH       ?= .
 PLATFORMS    = linux/arm64 windows/amd64 darwin/arm64
@@ -35,7 +35,7 @@ cross: ## the other systems still compile
 unit: ## every package by itself, under the race detector
 	$(GO) test -race $(INNER)
 
-fuzz: ## every fuzz target for FUZZTIME
+fuzz: ## every fuzz target for FUZZTIME, a number of inputs (20000x) or a time (10s)
 	FUZZTIME=$(FUZZTIME) GO="$(GO)" .ci/fuzz
 
 e2e: clients ## real clients against a real server, under the race detector
