@@ -21,6 +21,9 @@ type Conversation interface {
 
 // AuthStep is what the server says to one message of a conversation.
 type AuthStep struct {
+	// Name is the user name that was given in the conversation, if one was: failures
+	// are counted for it.
+	Name string
 	// Data is for the client; nil for none.
 	Data []byte
 	// Admission ends the conversation with a login.
@@ -134,13 +137,30 @@ func (l *loop) taken(c *client) bool {
 	return true
 }
 
+// named is the login that a step belongs to, under the name that the conversation
+// has given: that of the CONNECT may be empty, and anything.
+func (a *authStep) named() *LoginRequest {
+	r := *a.talk.request
+	if a.step.Name != "" {
+		r.Username, r.HasUsername = a.step.Name, true
+	}
+	return &r
+}
+
 // authenticated takes a step up: the client is asked further, admitted or refused.
 func (l *loop) authenticated(c *client, a *authStep) {
 	a.talk.asked = false
+	r := a.named()
 	switch {
+	case (a.step.Refusal != nil || a.step.Admission != nil) && (l.holdOff(r) || r.Suspect):
+		// The right password is held off like a wrong one: the answer must not tell
+		// them apart.
+		l.hold(c)
 	case a.step.Refusal != nil:
+		l.failedLogin(r, a.step.Refusal)
 		l.refuse(c, a.talk.request, a.step.Refusal)
 	case a.step.Admission != nil:
+		l.loggedIn(r)
 		a.talk.last = a.step.Data
 		c.admission = a.step.Admission
 		c.phase = admitted
@@ -252,6 +272,7 @@ func (l *loop) reauthenticated(c *client, a *authStep) {
 	ad := a.step.Admission
 	switch {
 	case a.step.Refusal != nil:
+		l.failedLogin(a.named(), a.step.Refusal)
 		l.b.refused(c, nil, a.step.Refusal)
 		code := a.step.Refusal.Code
 		switch code { // those that a DISCONNECT cannot have

@@ -116,7 +116,9 @@ func (c *scramLogin) step(data string) broker.AuthStep {
 	answer, err := c.talk.Step(data)
 	name := c.talk.Username()
 	deny := func(cause string) broker.AuthStep {
-		return c.refuse(&broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(name), Cause: "SCRAM: " + cause})
+		step := c.refuse(&broker.Refusal{Code: mqtt.NotAuthorized, Identity: clip(name), Cause: "SCRAM: " + cause})
+		step.Name = name
+		return step
 	}
 	switch {
 	case err != nil && c.cause != "":
@@ -134,7 +136,7 @@ func (c *scramLogin) step(data string) broker.AuthStep {
 	case !c.user.enabled:
 		return deny("the user is disabled")
 	}
-	return broker.AuthStep{Data: []byte(answer), Admission: c.p.admitUser(c.r, c.user)}
+	return broker.AuthStep{Name: name, Data: []byte(answer), Admission: c.p.admitUser(c.r, c.user)}
 }
 
 // refuse ends the conversation and has its owner know.

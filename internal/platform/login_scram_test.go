@@ -1,6 +1,7 @@
 package platform_test
 
 import (
+	"fmt"
 	"net"
 	"strings"
 	"testing"
@@ -89,13 +90,18 @@ func (p *scramPeer) challenge(f mqtt.Frame) string {
 // scramLogin connects and gives the code of the CONNACK.
 func scramLogin(t *testing.T, s *server.Server, name, password, username string) (*scramPeer, mqtt.ReasonCode) {
 	t.Helper()
+	return scramLoginAs(t, s, "scram of "+name, name, password, username)
+}
+
+func scramLoginAs(t *testing.T, s *server.Server, clientID, name, password, username string) (*scramPeer, mqtt.ReasonCode) {
+	t.Helper()
 	conn, err := net.Dial("tcp", s.Addresses()[0])
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
 	p := &scramPeer{t: t, conn: conn}
-	c := mqtt.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte("scram of " + name), Properties: authProperties(p.begin(name, password))}
+	c := mqtt.Connect{Version: mqtt.V5, CleanStart: true, ClientID: []byte(clientID), Properties: authProperties(p.begin(name, password))}
 	if username != "" {
 		c.HasUsername, c.Username = true, []byte(username)
 	}
@@ -177,6 +183,36 @@ func TestSCRAM(t *testing.T) {
 	var bye mqtt.Disconnect
 	if err := bye.Decode(again("wrong horse"), mqtt.V5); err != nil || bye.Code != mqtt.NotAuthorized {
 		t.Errorf("again with a wrong password: %v, %v", err, bye.Code)
+	}
+}
+
+// TestSCRAMGuesses: who guesses at a password with SCRAM is held off like anybody
+// else, under whatever client identifiers and user names of CONNECT, and cannot
+// tell then whether a guess was right; other users of the address can log in.
+func TestSCRAMGuesses(t *testing.T) {
+	const allowed = 3
+	s := mustStart(t, func(c *config.Config) { c.Auth.SCRAM, c.Limits.FailedLogins = true, allowed })
+	for _, name := range []string{"app", "other"} {
+		if err := s.Platform.PutUser(t.Context(), "test", name, "correct horse", nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range allowed {
+		username := "" // and in between as the CONNECT has it
+		if i == 1 {
+			username = "app"
+		}
+		if _, got := scramLoginAs(t, s, fmt.Sprint("guess ", i), "app", "wrong horse", username); got != mqtt.NotAuthorized {
+			t.Fatalf("guess %d: %v", i, got)
+		}
+	}
+	for _, password := range []string{"wrong horse", "correct horse"} {
+		if _, got := scramLoginAs(t, s, "one more "+password, "app", password, ""); got != mqtt.ConnectionRateExceeded {
+			t.Errorf("%s after %d failures: %v, want %v", password, allowed, got, mqtt.ConnectionRateExceeded)
+		}
+	}
+	if _, got := scramLoginAs(t, s, "other", "other", "correct horse", ""); got != mqtt.Success {
+		t.Errorf("another user of the same address: %v", got)
 	}
 }
 

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"sync"
 	"time"
@@ -78,6 +79,8 @@ func (g *gate) welcome(from netip.AddrPort, now time.Time) bool {
 }
 
 var errTooOften = errors.New("this address opens connections too often; if many clients share it, raise limits.accept_per_address or name it in limits.accept_exempt")
+
+func tooOften(peer netip.AddrPort) error { return fmt.Errorf("%w (%s)", errTooOften, peer.Addr()) }
 
 // errMemory is given while Server.Refuse is in force.
 var errMemory = errors.New("the server is short of memory; see limits.memory")

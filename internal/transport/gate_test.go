@@ -57,6 +57,31 @@ func TestAcceptPerAddress(t *testing.T) {
 	})
 }
 
+// TestAcceptPerProxiedAddress: behind a load balancer it is the client's address
+// that counts, not the load balancer's.
+func TestAcceptPerProxiedAddress(t *testing.T) {
+	both(t, func(t *testing.T, portable bool) {
+		s := mustListen(t, Options{Handler: &recorder{received: whoami, ended: make(chan closing, 1000)}, Portable: portable, AcceptPerAddress: 1,
+			Listeners: []Listener{{Network: "tcp", Address: "127.0.0.1:0", Proxies: loopback}}})
+		from := func(client string) bool {
+			return ask(t, dialTo(t, s), "PROXY TCP4 "+client+" 198.51.100.2 12345 1883\r\n", "\x10\x00") != ""
+		}
+		welcome := 0
+		for welcome < 10*gateBurst && from("192.0.2.1") {
+			welcome++
+		}
+		if welcome < gateBurst || welcome > gateBurst+5 {
+			t.Errorf("%d connections of one client at once, want %d", welcome, gateBurst)
+		}
+		if !from("192.0.2.2") {
+			t.Error("another client behind the same load balancer is turned away")
+		}
+		if n := s.Stats().Refused[RefusedRate]; n == 0 {
+			t.Error("it is not counted")
+		}
+	})
+}
+
 // TestAcceptRate: what comes faster than allowed waits, and nobody is turned away.
 func TestAcceptRate(t *testing.T) {
 	variants(t, func(t *testing.T, o Options) {

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // The PROXY protocol, versions 1 (text) and 2 (binary): a load balancer says in
@@ -180,6 +181,12 @@ func (l *Loop) unwrap(c *Conn, buf []byte, start, end int) {
 	}
 	if h.client.IsValid() {
 		c.remote = h.client
+		if !l.server.gate.welcome(h.client, time.Now()) {
+			err := tooOften(h.client)
+			l.server.refused(l, c, RefusedRate, err)
+			c.Abort(err)
+			return
+		}
 	}
 	if c.in != nil {
 		l.pool.put(c.in)

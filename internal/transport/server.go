@@ -158,10 +158,10 @@ func (s *Server) admit(ln *listener, peer netip.AddrPort) bool {
 		s.refused(nil, nil, RefusedMemory, errMemory)
 		return false
 	}
-	// What comes through a load balancer has its address.
+	// What comes through a load balancer has its address; see unwrap.
 	if !ln.proxied() && !s.gate.welcome(peer, now) {
 		s.left()
-		s.refused(nil, nil, RefusedRate, fmt.Errorf("%w (%s)", errTooOften, peer.Addr()))
+		s.refused(nil, nil, RefusedRate, tooOften(peer))
 		return false
 	}
 	return true
