@@ -96,7 +96,7 @@ func (p *Platform) block(d *device, id string, params devjson.Value) ([]byte, an
 	if _, err := io.ReadFull(io.NewSectionReader(f, offset, size), b[start:]); err != nil {
 		return nil, answer{}, err
 	}
-	return binary.LittleEndian.AppendUint16(b, crc16(b[start:])), answer{}, nil
+	return binary.LittleEndian.AppendUint16(b, alink.CRC16(b[start:])), answer{}, nil
 }
 
 // appendBlockFailure appends a header without a block.
@@ -109,28 +109,4 @@ func appendBlockFailure(dst []byte, id string, code alink.Code, message string) 
 	header = devjson.AppendString(append(header, `,"msg":`...), message)
 	header = append(header, `,"data":{}}`...)
 	return append(binary.BigEndian.AppendUint16(dst, uint16(len(header))), header...)
-}
-
-var crcTable = func() (t [256]uint16) {
-	for i := range t {
-		c := uint16(i)
-		for range 8 {
-			if c&1 != 0 {
-				c = c>>1 ^ 0xA001
-			} else {
-				c >>= 1
-			}
-		}
-		t[i] = c
-	}
-	return t
-}()
-
-// crc16 is CRC-16/ARC: polynomial 8005 reflected, begin and end with 0.
-func crc16(b []byte) uint16 {
-	var c uint16
-	for _, v := range b {
-		c = c>>8 ^ crcTable[byte(c)^v]
-	}
-	return c
 }

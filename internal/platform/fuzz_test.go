@@ -144,10 +144,10 @@ func FuzzParams(f *testing.F) {
 
 // TestBlockChecksum is the standard check of CRC-16/ARC.
 func TestBlockChecksum(t *testing.T) {
-	if got := crc16([]byte("123456789")); got != 0xBB3D {
+	if got := alink.CRC16([]byte("123456789")); got != 0xBB3D {
 		t.Errorf("the checksum is %04X", got)
 	}
-	if got := crc16(nil); got != 0 {
+	if got := alink.CRC16(nil); got != 0 {
 		t.Errorf("the checksum of nothing is %04X", got)
 	}
 }
