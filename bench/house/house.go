@@ -4,13 +4,11 @@ package house
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -86,20 +84,8 @@ func (h *House) AddUser(name, password, filter string) error {
 // PID is the process identifier.
 func (h *House) PID() int { return h.cmd.Process.Pid }
 
-// RSS is the resident memory in bytes, 0 if it cannot be told.
-func (h *House) RSS() int64 {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", h.PID()))
-	if err != nil {
-		return 0
-	}
-	for line := range strings.Lines(string(b)) {
-		if rest, ok := strings.CutPrefix(line, "VmRSS:"); ok {
-			kb, _ := strconv.ParseInt(strings.Fields(rest)[0], 10, 64)
-			return kb << 10
-		}
-	}
-	return 0
-}
+// RSS is the server's resident memory in bytes, 0 if it cannot be told.
+func (h *House) RSS() int64 { return RSS(h.PID()) }
 
 // Settled waits until the memory has not changed by more than a percent for
 // three seconds, at most a minute, and returns it.
@@ -113,20 +99,8 @@ func (h *House) Settled() int64 {
 	return h.RSS()
 }
 
-// CPU is the user and system time so far.
-func (h *House) CPU() time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", h.PID()))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
-}
+// CPU is the server's user and system time so far.
+func (h *House) CPU() time.Duration { return CPU(h.PID()) }
 
 // Stop ends the server as SIGTERM does and waits, at most a minute.
 func (h *House) Stop() {

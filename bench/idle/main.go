@@ -25,6 +25,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/linkstead/linkstead/bench/house"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -61,9 +62,9 @@ func run(o options) error {
 		_ = c.Close()
 	}
 	time.Sleep(o.settle)
-	before, err := residentKB(o.pid)
-	if err != nil {
-		return err
+	before := house.RSS(o.pid)
+	if before == 0 {
+		return fmt.Errorf("the memory of process %d cannot be read; give the server's with --pid", o.pid)
 	}
 	conns := make([]net.Conn, o.n)
 	next := make(chan int)
@@ -91,10 +92,7 @@ func run(o options) error {
 		return failed
 	}
 	time.Sleep(o.settle)
-	after, err := residentKB(o.pid)
-	if err != nil {
-		return err
-	}
+	after := house.RSS(o.pid)
 	alive := 0
 	for _, c := range conns { // the server must still know each of them
 		if _, err := c.Write(mqtt.AppendPingreq(nil)); err == nil {
@@ -107,8 +105,8 @@ func run(o options) error {
 		_ = c.Close()
 	}
 	return json.NewEncoder(os.Stdout).Encode(map[string]any{
-		"over": o.over, "connections": o.n, "alive": alive, "rss_before_kb": before, "rss_after_kb": after,
-		"bytes_per_connection": (after - before) * 1024 / o.n,
+		"over": o.over, "connections": o.n, "alive": alive, "rss_before_kb": before >> 10, "rss_after_kb": after >> 10,
+		"bytes_per_connection": (after - before) / int64(o.n),
 	})
 }
 
@@ -208,18 +206,4 @@ func (w *webSocket) Read(p []byte) (int, error) {
 	n, err := w.in.Read(p[:min(len(p), w.left)])
 	w.left -= n
 	return n, err
-}
-
-// residentKB is the resident memory of a process.
-func residentKB(pid int) (int, error) {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0, err
-	}
-	for line := range strings.Lines(string(b)) {
-		if f := strings.Fields(line); len(f) == 3 && f[0] == "VmRSS:" {
-			return strconv.Atoi(f[1])
-		}
-	}
-	return 0, errors.New("the process has no VmRSS")
 }

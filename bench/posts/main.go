@@ -11,22 +11,19 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/linkstead/linkstead/alink"
+	"github.com/linkstead/linkstead/bench/house"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -74,7 +71,7 @@ func run(o options) error {
 		if err != nil {
 			return fmt.Errorf("device %s: %w", t, err)
 		}
-		defer d.conn.Close()
+		defer d.Conn.Close()
 		devices = append(devices, d)
 	}
 	for _, d := range devices {
@@ -86,9 +83,9 @@ func run(o options) error {
 		})
 	}
 	time.Sleep(o.warmup)
-	cpu, from, start := processCPU(o.id), n.replied.Load(), time.Now()
+	cpu, from, start := house.CPU(o.id), n.replied.Load(), time.Now()
 	time.Sleep(o.duration)
-	done, took, used := n.replied.Load()-from, time.Since(start), processCPU(o.id)-cpu
+	done, took, used := n.replied.Load()-from, time.Since(start), house.CPU(o.id)-cpu
 	stop.Store(true)
 	work.Wait()
 	if err := failed.Load(); err != nil {
@@ -146,9 +143,8 @@ func readTriples(file string, n int) ([]alink.Triple, error) {
 // device is one connection. A batch of window posts leaves with one write; the
 // next one when all of it is complete.
 type device struct {
+	*house.Client
 	triple alink.Triple
-	conn   net.Conn
-	in     *bufio.Reader
 	n      *counts
 	window int
 	id     uint16
@@ -157,49 +153,12 @@ type device struct {
 }
 
 func login(o options, t alink.Triple, n *counts) (*device, error) {
-	conn, err := net.DialTimeout("tcp", o.address, 10*time.Second)
-	if err != nil {
-		return nil, err
-	}
-	d := &device{triple: t, conn: conn, in: bufio.NewReaderSize(conn, 64<<10), n: n, window: o.window}
 	l := t.Login(alink.LoginOptions{Method: alink.HMACSHA256})
-	c := mqtt.Connect{
-		Version: mqtt.V311, CleanStart: true, KeepAlive: 120, ClientID: []byte(l.ClientID),
-		HasUsername: true, Username: []byte(l.Username), HasPassword: true, Password: []byte(l.Password),
-	}
-	if _, err := conn.Write(c.Append(nil)); err != nil {
-		return nil, err
-	}
-	f, err := d.next()
+	c, err := house.Dial(o.address, "", l.ClientID, l.Username, l.Password, true, 64<<10)
 	if err != nil {
 		return nil, err
 	}
-	if f.Type != mqtt.CONNACK || len(f.Body) < 2 || f.Body[1] != 0 {
-		return nil, fmt.Errorf("the login was refused: % X", f.Body)
-	}
-	return d, nil
-}
-
-// next returns the next packet, valid until the one after it.
-func (d *device) next() (mqtt.Frame, error) {
-	for want := 2; ; {
-		if _, err := d.in.Peek(want); err != nil {
-			return mqtt.Frame{}, err
-		}
-		b, err := d.in.Peek(d.in.Buffered())
-		if err != nil {
-			return mqtt.Frame{}, err
-		}
-		f, n, err := mqtt.Split(b, 0)
-		if err != nil {
-			return f, err
-		}
-		if n > 0 {
-			_, err = d.in.Discard(n)
-			return f, err
-		}
-		want = len(b) + 1
-	}
+	return &device{Client: c, triple: t, n: n, window: o.window}, nil
 }
 
 func (d *device) post(stop *atomic.Bool) error {
@@ -220,15 +179,15 @@ func (d *device) post(stop *atomic.Bool) error {
 		}
 		start := time.Now()
 		d.n.posted.Add(int64(d.window))
-		if err := d.conn.SetDeadline(start.Add(30 * time.Second)); err != nil {
+		if err := d.Conn.SetDeadline(start.Add(30 * time.Second)); err != nil {
 			return err
 		}
-		if _, err := d.conn.Write(out); err != nil {
+		if _, err := d.Conn.Write(out); err != nil {
 			return err
 		}
 		var acks, replies, refused int64
 		for acks+replies < 2*int64(d.window) {
-			f, err := d.next()
+			f, err := d.Next()
 			if err != nil {
 				return fmt.Errorf("%d of %d posts acknowledged, %d replied: %w", acks, d.window, replies, err)
 			}
@@ -250,19 +209,4 @@ func (d *device) post(stop *atomic.Bool) error {
 		d.n.refused.Add(refused)
 	}
 	return nil
-}
-
-// processCPU is the user and system time of a process, 0 if it cannot be told.
-func processCPU(pid int) time.Duration {
-	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(b[bytes.LastIndexByte(b, ')')+1:]))
-	if len(fields) < 13 {
-		return 0
-	}
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * 10 * time.Millisecond // USER_HZ is 100
 }
