@@ -45,6 +45,9 @@ func (b *Bucket) TakeWhole(now int64, rate, burst float64) bool {
 	return true
 }
 
+// GiveBack returns n tokens that were taken and not needed.
+func (b *Bucket) GiveBack(n, burst float64) { b.tokens = min(burst, b.tokens+n) }
+
 // Ready reports whether Take would succeed.
 func (b *Bucket) Ready(now int64, rate, burst float64) bool {
 	b.fill(now, rate, burst)

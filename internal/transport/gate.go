@@ -40,24 +40,28 @@ func newGate(o *Options) *gate {
 	return g
 }
 
-// pass reports whether the server's rate allows one more connection now.
-func (g *gate) pass(now time.Time) bool {
+// take takes the place of one connection of the server's rate, and reports whether
+// there was one. Event loops accept at the same time, so a place is taken before
+// and given back if nobody has come.
+func (g *gate) take(now time.Time) bool {
 	if g.rate <= 0 {
 		return true
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.all.Ready(now.UnixNano(), g.rate, max(1, g.rate/10))
+	return g.all.TakeWhole(now.UnixNano(), g.rate, g.burst())
 }
 
-// passed counts one that was accepted.
-func (g *gate) passed(now time.Time) {
+func (g *gate) giveBack() {
 	if g.rate > 0 {
 		g.mu.Lock()
 		defer g.mu.Unlock()
-		g.all.Take(now.UnixNano(), 1, g.rate, max(1, g.rate/10))
+		g.all.GiveBack(1, g.burst())
 	}
 }
+
+// burst is how many connections are accepted at once after a quiet time.
+func (g *gate) burst() float64 { return max(1, g.rate/10) }
 
 // welcome reports whether an address may open one more connection now.
 func (g *gate) welcome(from netip.AddrPort, now time.Time) bool {
@@ -85,11 +89,12 @@ func tooOften(peer netip.AddrPort) error { return fmt.Errorf("%w (%s)", errTooOf
 // errMemory is given while Server.Refuse is in force.
 var errMemory = errors.New("the server is short of memory; see limits.memory")
 
-// busy reports whether new connections should wait in the kernel's queue: so many
-// logins and handshakes are already waiting for us that more would only wait until
-// their time is over.
-func (s *Server) busy(now time.Time) bool {
-	return s.awaiting.Load() > int64(max(1, s.options.MaxOpening/4)) || !s.gate.pass(now)
+// ready reports whether a connection may be accepted now; then its place is taken.
+// Otherwise it waits in the kernel's queue: so many logins and handshakes are
+// already waiting for us that more would only wait until their time is over, or
+// the rate does not allow it. A server that closes is always ready.
+func (s *Server) ready(now time.Time) bool {
+	return s.closing.Load() || s.awaiting.Load() <= int64(max(1, s.options.MaxOpening/4)) && s.gate.take(now)
 }
 
 // await counts a connection that has not logged in and waits for us, or (-1) does

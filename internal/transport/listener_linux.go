@@ -197,10 +197,13 @@ const acceptBatch = 32
 func (ln *listener) accept(l *Loop) (pause time.Duration) {
 	s := l.server
 	for range acceptBatch {
-		if s.busy(l.now) && !s.closing.Load() {
+		if !s.ready(l.now) {
 			return gatePause
 		}
 		fd, address, err := ln.accept4()
+		if err != nil {
+			s.gate.giveBack()
+		}
 		switch err {
 		case nil:
 		case unix.EAGAIN:

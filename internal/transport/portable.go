@@ -347,10 +347,13 @@ func (pl *portableListener) start(s *Server, ln *listener) error {
 func (pl *portableListener) acceptAll(s *Server, ln *listener) {
 	defer close(pl.done)
 	for {
-		for s.busy(time.Now()) && !s.closing.Load() {
+		for !s.ready(time.Now()) {
 			time.Sleep(gatePause)
 		}
 		nc, err := pl.ln.Accept()
+		if err != nil {
+			s.gate.giveBack()
+		}
 		if errors.Is(err, net.ErrClosed) {
 			return
 		}

@@ -24,7 +24,7 @@ type Server struct {
 	total    atomic.Int64 // open sockets
 	opening  atomic.Int64 // of these, not logged in
 	open     [kinds]atomic.Int64
-	awaiting atomic.Int64 // of these, waiting for us; see gate.busy
+	awaiting atomic.Int64 // of these, waiting for us; see Server.ready
 	refusing atomic.Bool  // no new connections; see Refuse
 	gate     *gate
 	refusals [Refusals]atomic.Uint64
@@ -135,7 +135,6 @@ func (s *Server) emptiest() *Loop {
 func (s *Server) admit(ln *listener, peer netip.AddrPort) bool {
 	now := time.Now()
 	s.accepted.Add(1)
-	s.gate.passed(now)
 	// Counted first: either Shutdown sees the socket and waits for it, or we
 	// see that it has begun.
 	total := s.total.Add(1)
