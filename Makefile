@@ -10,12 +10,12 @@ PLATFORMS    = linux/arm64 windows/amd64 darwin/arm64
 # Packages whose tests need no other program.
 INNER        = $(shell $(GO) list ./... | grep -v '/e2e$$')
 
-.PHONY: build test format vet staticcheck cross unit fuzz e2e clients bench clean
+.PHONY: build test format vet staticcheck cross unit allocations fuzz e2e clients bench clean
 
 build: ## a static binary in dist/
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w' -o dist/linkstead ./cmd/linkstead
 
-test: clients format vet staticcheck cross unit fuzz e2e
+test: clients format vet staticcheck cross unit allocations fuzz e2e
 	@echo "make test: everything passed"
 
 format: ## nothing that gofmt would change
@@ -34,6 +34,9 @@ cross: ## the other systems still compile
 
 unit: ## every package by itself, under the race detector
 	$(GO) test -race $(INNER)
+
+allocations: ## hot paths allocate nothing; the broker's cannot be counted under the race detector
+	$(GO) test -run 'Alloc' ./internal/broker
 
 fuzz: ## every fuzz target for FUZZTIME, a number of inputs (20000x) or a time (10s)
 	FUZZTIME=$(FUZZTIME) GO="$(GO)" .ci/fuzz
