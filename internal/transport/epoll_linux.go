@@ -203,11 +203,7 @@ func (e *epoll) read(c *Conn) int {
 	if c.flags&flagHangup == 0 {
 		c.flags &^= flagReadable
 	}
-	if c.flags&flagFlooding != 0 {
-		c.flags &^= flagFlooding
-	} else {
-		l.flood.others = true
-	}
+	l.trickled(c)
 	l.receive(c, l.buf, headroom, headroom+n)
 	if c.flags&flagReadable != 0 {
 		l.enqueue(c)

@@ -10,6 +10,7 @@ import "time"
 // processor. Alone, nobody waits.
 type flood struct {
 	spent  time.Duration // on connections that flood, since the last break
+	last   *Conn         // flooded last: what it sends is never another's
 	others bool          // another connection was read since
 	held   []*Conn       // wait for the end of the break
 	timer  *Timer
@@ -28,6 +29,7 @@ const (
 func (l *Loop) flooded(c *Conn, took time.Duration) {
 	f := &l.flood
 	c.flags |= flagFlooding
+	f.last = c
 	f.spent += took
 	if f.spent > floodShare && !f.others && len(f.held) == 0 {
 		f.spent = 0
@@ -44,6 +46,17 @@ func (l *Loop) flooded(c *Conn, took time.Duration) {
 		f.timer = l.After(floodPause, floodBreak{})
 	default:
 		f.timer.Reset(floodPause)
+	}
+}
+
+// trickled notes that the connection did not fill a read. One that flooded a moment
+// ago is not another one for that.
+func (l *Loop) trickled(c *Conn) {
+	switch {
+	case c.flags&flagFlooding != 0:
+		c.flags &^= flagFlooding
+	case c != l.flood.last:
+		l.flood.others = true
 	}
 }
 

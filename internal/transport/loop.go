@@ -485,6 +485,9 @@ func (l *Loop) drop(c *Conn) {
 	l.driver.close(c)
 	c.phase = phaseClosed
 	l.conns[c.slot] = nil
+	if l.flood.last == c {
+		l.flood.last = nil
+	}
 	l.free = append(l.free, c.slot)
 	l.count.Add(-1)
 	if c.layer != nil {
