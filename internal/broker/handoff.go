@@ -13,14 +13,16 @@ type handoff struct {
 	to    *loop
 	items []handed
 	buf   []byte
-	size  int64 // as counted in loop.handed
+	once  []target // of plans that are used once
+	size  int64    // as counted in loop.handed
 }
 
 // handed is one publication with its receivers: either the targets of a plan or
 // one session.
 type handed struct {
-	targets []target
-	single  *Session
+	targets   []target
+	once, few int // or so many of handoff.once, from once on
+	single    *Session
 
 	topic               string
 	start, payload, end int // frame (or payload only) and payload in buf
@@ -48,13 +50,14 @@ func (l *loop) handoff(i int) *handoff {
 	return l.out[i]
 }
 
-// hand puts a publication into the handoff for loop i. lasting tells that its
+// hand puts a publication into the handoff for loop i, for targets or for a single
+// session. once tells that the targets are the caller's after that. lasting tells that its
 // acknowledgement may have to wait for what that loop does with it.
-func (l *loop) hand(i int, p *publication, targets []target, single *Session, lasting bool) {
+func (l *loop) hand(i int, p *publication, targets []target, once bool, single *Session, lasting bool) {
 	h := l.handoff(i)
 	it := handed{
-		targets: targets, single: single,
-		topic: p.topic, qos: p.qos, retain: p.retain, noEcho: p.noEcho,
+		single: single,
+		topic:  p.topic, qos: p.qos, retain: p.retain, noEcho: p.noEcho,
 		from: p.from, publisher: p.publisher, publishedMS: p.publishedMS, expiresMS: p.expiresMS,
 		start: len(h.buf),
 	}
@@ -73,6 +76,12 @@ func (l *loop) hand(i int, p *publication, targets []target, single *Session, la
 		p.x.hold()
 		it.x = p.x
 		it.tie = p.part()
+	}
+	if once {
+		it.once, it.few = len(h.once), len(targets)
+		h.once = append(h.once, targets...)
+	} else {
+		it.targets = targets
 	}
 	h.items = append(h.items, it)
 }
@@ -99,6 +108,9 @@ func (h *handoff) Run(*transport.Loop) {
 		for t := range it.targets {
 			l.deliver(p, &it.targets[t])
 		}
+		for t := range it.few {
+			l.deliver(p, &h.once[it.once+t])
+		}
 		if it.single != nil {
 			l.deliverTo(p, it.single, p.qos, false, nil)
 		}
@@ -110,8 +122,9 @@ func (h *handoff) Run(*transport.Loop) {
 		}
 	}
 	clear(h.items)
-	h.items, h.to = h.items[:0], nil
-	if cap(h.buf) <= 1<<20 {
+	clear(h.once)
+	h.items, h.once, h.to = h.items[:0], h.once[:0], nil
+	if cap(h.buf) <= 1<<20 && cap(h.once) <= planOnceMost {
 		h.buf = h.buf[:0]
 		handoffs.Put(h)
 	}
