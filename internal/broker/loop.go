@@ -62,8 +62,8 @@ func (l *loop) endTurn() {
 	for i, h := range l.out {
 		if h != nil {
 			l.out[i] = nil
-			l.meters.handoffs.Observe(int64(len(h.items)))
-			h.size = int64(len(h.buf) + len(h.items)*handedOverhead)
+			l.meters.handoffs.Observe(int64(h.count))
+			h.size = int64(len(h.buf) + h.count*handedOverhead)
 			h.to.handed.Add(h.size)
 			l.b.loops[i].t.Post(h)
 		}
