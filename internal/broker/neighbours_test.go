@@ -65,9 +65,9 @@ func (s *server) perTurn(home int) (stop func() (most uint64)) {
 		before = l.meters.in[kindApplication].packets[publishQoS0].Load()
 		look(l)
 	})
-	return func() uint64 {
-		s.onLoop(home, func(*loop) { over = true })
-		return most
+	return func() (result uint64) {
+		s.onLoop(home, func(*loop) { over, result = true, most })
+		return result
 	}
 }
 

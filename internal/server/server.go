@@ -150,7 +150,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	s.log, err = queue.Open(queue.Options{
 		Dir: filepath.Join(cfg.Data, "messages"), Durability: durability(cfg.Durability), Logger: o.Logger,
-		FS: o.Disk.Messages,
+		FS: o.Disk.Messages, StopOnDamage: cfg.OnDamage == "stop",
 	})
 	if err != nil {
 		return nil, err
