@@ -69,6 +69,7 @@ func TestBackup(t *testing.T) {
 	if _, err := c.Backup(t.Context(), dir); err == nil || !strings.Contains(err.Error(), "not empty") {
 		t.Errorf("a second backup to the same place: %v", err)
 	}
+	wantAudited(t, h, dir, "done: ", "begun")
 	g.close()
 	running.Wait()
 	h.stop()
@@ -92,6 +93,7 @@ func TestBackup(t *testing.T) {
 
 	cfg.Data = data
 	h = mustStartWith(t, cfg)
+	wantAudited(t, h, dir, "begun")
 	if got, err := os.ReadFile(h.CAFile()); err != nil || string(got) != string(ca) {
 		t.Errorf("the restored authority is another: %v", err)
 	}
@@ -120,6 +122,28 @@ func TestBackup(t *testing.T) {
 				t.Errorf("%s of %s: got %d of %d, %d missing, %d out of order, %d twice", r.name, topic, k.high, k.writer.next, len(k.missing), k.unordered, len(k.bare))
 			}
 		}
+	}
+}
+
+// wantAudited wants these entries about a backup in the audit log, the newest first, and no others: one to a
+// directory that cannot take it was not begun.
+func wantAudited(t *testing.T, h *home, dir string, want ...string) {
+	t.Helper()
+	entries, err := h.Platform.AuditLog(t.Context(), 0, 1000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		if e.Action == "backup" {
+			got = append(got, e.Detail)
+			if e.Object != dir || e.Who == "" || len(got) <= len(want) && !strings.HasPrefix(e.Detail, want[len(got)-1]) {
+				t.Errorf("%s made a backup to %s: %s", e.Who, e.Object, e.Detail)
+			}
+		}
+	}
+	if len(got) != len(want) {
+		t.Errorf("the audit log has %q, want %q", got, want)
 	}
 }
 

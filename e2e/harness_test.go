@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a test waits for something that has to happen. Only a failing test waits that long.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // who is the name these tests leave in the audit log.
 const who = "e2e"

@@ -30,7 +30,7 @@ func TestRRPC(t *testing.T) {
 	d := h.addSeed()
 	w := h.login(d)
 	request, response := sysOf(d, "rrpc/request/"), sysOf(d, "rrpc/response/")
-	done := h.rrpc(d, "", "\x00ping\xFF", 5*time.Second)
+	done := h.rrpc(d, "", "\x00ping\xFF", platform.MaxRRPCTimeout)
 	p := w.publication()
 	id, ok := strings.CutPrefix(string(p.Topic), request)
 	if !ok || len(id) != 19 || strings.Trim(id, "0123456789") != "" || string(p.Payload) != "\x00ping\xFF" || p.QoS != 0 {
@@ -65,7 +65,7 @@ func TestCustomRRPC(t *testing.T) {
 	w := h.login(d, alink.Param{Key: "ext", Value: "1"})
 	inner := "/" + d.ProductKey + "/" + d.DeviceName + "/user/get"
 	w.ask(append([]byte{0x82, 16, 0, 1, 0, 11}, "/ext/rrpc/#\x00"...), []byte{0x90, 3, 0, 1, 1})
-	done := h.rrpc(d, inner, "ping", 5*time.Second)
+	done := h.rrpc(d, inner, "ping", platform.MaxRRPCTimeout)
 	p := w.publication()
 	topic := string(p.Topic)
 	if !strings.HasPrefix(topic, "/ext/rrpc/") || !strings.HasSuffix(topic, inner) || string(p.Payload) != "ping" {

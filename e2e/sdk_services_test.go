@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -82,7 +81,7 @@ func TestNodeSDKServices(t *testing.T) {
 	// A synchronous request of any bytes: the SDK takes those that look like a service call.
 	s.do("service", event{"name": "Echo", "type": "sync", "data": event{"ok": 1}})
 	s.await("listening", event{"name": "Echo"})
-	done := h.rrpc(d, "", `{"method":"thing.service.Echo","id":"1","params":{},"version":"1.0.0"}`, 8*time.Second)
+	done := h.rrpc(d, "", `{"method":"thing.service.Echo","id":"1","params":{},"version":"1.0.0"}`, platform.MaxRRPCTimeout)
 	s.await("service", event{"name": "Echo"})
 	if o := <-done; o.err != nil || !strings.Contains(string(o.r.Payload), `"ok":1`) {
 		t.Errorf("the answer is %+v, %v", o.r, o.err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -112,6 +113,9 @@ func printChecked(w io.Writer, c *backup.Checked) error {
 		{"records", fmt.Sprintf("%d devices, %d series in %d chunks and %d commits", c.Records.Devices, c.Records.Series, c.Records.Chunks, c.Records.Commits)},
 		{"messages", fmt.Sprintf("%d sessions, %d messages in queues, %d retained", c.Messages.Sessions, c.Messages.Messages, c.Messages.Retained)},
 		{"verdict", verdict},
+	}
+	if n := len(c.Messages.SetAside); n > 0 {
+		fields = append(fields, [2]string{"set aside", strings.Join(c.Messages.SetAside, ", ") + ": found damaged by a start, not used; see DAMAGE.txt in it"})
 	}
 	if c.Backup != nil {
 		fields = append([][2]string{{"backup", fmt.Sprintf("as of %s, %d files, %d KiB", localTime(c.Backup.Created.UnixMilli()), len(c.Backup.Files), c.Backup.Bytes()>>10)}}, fields...)

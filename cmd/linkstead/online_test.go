@@ -37,7 +37,7 @@ func TestOnline(t *testing.T) {
 				return err
 			}
 			env.Defer(func() {
-				ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+				ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 				defer cancel()
 				if err := s.Shutdown(ctx); err != nil {
 					t.Errorf("shutdown: %v", err)
@@ -142,7 +142,7 @@ func await(ts *testscript.TestScript, _ bool, args []string) {
 		ts.Fatalf("usage: await FILE TEXT")
 	}
 	path := ts.MkAbs(args[0])
-	for range 1000 {
+	for end := time.Now().Add(30 * time.Second); time.Now().Before(end); {
 		b, _ := os.ReadFile(path)
 		if strings.Contains(string(b), args[1]) {
 			return

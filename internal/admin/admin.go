@@ -51,8 +51,8 @@ type Options struct {
 	MetricsToken func() string
 	// Trace has the records of devices' messages; nil if none are kept.
 	Trace *trace.Ring
-	// Backup copies everything that is stored into a directory.
-	Backup func(ctx context.Context, dir string) (backup.Manifest, error)
+	// Backup copies everything that is stored into a directory, on somebody's behalf.
+	Backup func(ctx context.Context, who, dir string) (backup.Manifest, error)
 	// Writable names the stores that do not take writes before ctx ends; nil asks
 	// none.
 	Writable func(ctx context.Context) []string

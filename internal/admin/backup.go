@@ -26,7 +26,7 @@ func (h *handler) backup(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
-	m, err := h.Backup(r.Context(), in.Dir)
+	m, err := h.Backup(r.Context(), who(r), in.Dir)
 	switch {
 	case errors.Is(err, backup.ErrPlace):
 		return invalid(err.Error(), "")

@@ -73,6 +73,9 @@ type Sources struct {
 	Log     *queue.Log
 	Data    string // the data directory
 	Version string
+	// Begins, if set, is called before anything is copied, once the directory can
+	// take the backup.
+	Begins func()
 }
 
 // Write backs a running server up into dir, an absolute path of a directory that
@@ -95,6 +98,9 @@ func Write(ctx context.Context, s Sources, dir string) (m Manifest, err error) {
 			}
 		}
 	}()
+	if s.Begins != nil {
+		s.Begins()
+	}
 	m = Manifest{Format: manifestFormat, Version: s.Version, Created: time.Now().UTC()}
 	if err := s.Log.Backup(filepath.Join(dir, messagesDir)); err != nil {
 		return m, err

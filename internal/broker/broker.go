@@ -74,7 +74,8 @@ type Broker struct {
 	since       time.Time
 	sysInterval atomic.Int64     // ns; see Options
 	sysTimer    *transport.Timer // the first loop's
-	submitted   atomic.Int64     // bytes on their way to the disk; see pressure.go
+	sweepEvery  time.Duration
+	submitted   atomic.Int64 // bytes on their way to the disk; see pressure.go
 
 	tapMu    sync.Mutex
 	taps     []*Tap
@@ -100,9 +101,9 @@ func New(o Options) (*Broker, error) {
 		index:    topics.New[*Session](),
 		retained: topics.NewRetained[*retained](),
 		sessions: newRegistry(),
-		since:    time.Now(),
-		backoff:  newBackoff(o.FailedLogins),
-		owners:   owners{limit: o.SessionsPerOwner},
+		since:    time.Now(), sweepEvery: sweepEvery,
+		backoff: newBackoff(o.FailedLogins),
+		owners:  owners{limit: o.SessionsPerOwner},
 	}
 	b.set(Settings{o.OpeningPacket, o.SysInterval})
 	return b, nil
@@ -285,7 +286,7 @@ func (l *loop) sweep() {
 	for _, s := range stale {
 		l.expire(s)
 	}
-	l.t.After(sweepEvery/time.Duration(len(l.b.sessions.shards)), task{l.sweep})
+	l.t.After(l.b.sweepEvery/time.Duration(len(l.b.sessions.shards)), task{l.sweep})
 }
 
 // expired reports whether an offline session has outlived its time.

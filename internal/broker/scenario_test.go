@@ -28,6 +28,8 @@ var update = flag.Bool("update", false, "write what the server sent into the sce
 //	c1 closed              the server has closed c1; "closed after 1.5s": no sooner than that
 //	                       after c1 last sent something
 //	later 1.1s             so much time passes
+//	hurry 2s, no hurry     what lies between takes no longer than that; on a machine that was too slow
+//	                       the scenario says nothing and is played again
 //	c2 > CONNECT client=$c1 …
 //	                       with the identifier that c1 was assigned
 //	kill c1                c1's connection breaks
@@ -82,7 +84,7 @@ func TestScenarios(t *testing.T) {
 					if p.slow() && !*update {
 						t.Parallel()
 					}
-					p.run()
+					p.play()
 				})
 			}
 			from = to
@@ -105,6 +107,9 @@ type play struct {
 	// failed, if set, is told of a failure in place of the test.
 	failed   func(string)
 	patience time.Duration
+	// hurry is until when the machine has to be fast enough; zero if it need not be.
+	hurry time.Time
+	late  bool // it failed, and the machine was not fast enough
 
 	s        *server
 	peers    map[string]*peer
@@ -115,6 +120,7 @@ type play struct {
 func (p *play) failf(format string, args ...any) {
 	p.t.Helper()
 	text := fmt.Sprintf("%s:%d: %s\n\t%s", p.file, p.first+p.at, p.lines[p.at], fmt.Sprintf(format, args...))
+	p.late = !p.hurry.IsZero() && time.Now().After(p.hurry)
 	if p.failed != nil {
 		p.failed(text)
 		runtime.Goexit()
@@ -143,14 +149,42 @@ func (p *play) mustFail(reason string) {
 // slow reports whether the scenario waits for time to pass.
 func (p *play) slow() bool {
 	for _, line := range p.lines {
-		if strings.HasPrefix(line, "later ") || strings.Contains(line, " closed after ") {
+		if strings.HasPrefix(line, "later ") || strings.HasPrefix(line, "hurry ") || strings.Contains(line, " closed after ") {
 			return true
 		}
 	}
 	return false
 }
 
+// play plays a scenario, again if the machine was too slow for it.
+func (p *play) play() {
+	if !strings.Contains(strings.Join(p.lines, "\n"), "hurry ") {
+		p.run()
+		return
+	}
+	for attempt := 1; ; attempt++ {
+		why := ""
+		p.failed = func(text string) { why = text }
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			p.run()
+		}()
+		<-done
+		switch {
+		case why == "":
+			return
+		case !p.late:
+			p.t.Fatal(why)
+		case attempt == 5:
+			p.t.Fatalf("too slow in each of %d attempts: %s", attempt, why)
+		}
+		p.t.Logf("too slow, played again: %s", why)
+	}
+}
+
 func (p *play) run() {
+	p.s, p.hurry, p.seen = nil, time.Time{}, 0
 	p.peers = make(map[string]*peer)
 	p.assigned = make(map[string]string)
 	var o settings
@@ -227,6 +261,20 @@ func (p *play) command(line string, w []string) bool {
 			p.failf("%v", err)
 		}
 		time.Sleep(d)
+	case "hurry":
+		d, err := time.ParseDuration(w[1])
+		if err != nil {
+			p.failf("%v", err)
+		}
+		p.hurry = time.Now().Add(d)
+	case "no":
+		if rest(1) != "hurry" {
+			return false
+		}
+		if time.Now().After(p.hurry) {
+			p.failf("too late")
+		}
+		p.hurry = time.Time{}
 	case "synced":
 		p.s.synced()
 	case "hold":

@@ -35,6 +35,10 @@ type Config struct {
 	// survives a power cut; "os": it is handed to the operating system and
 	// survives a killed process; "memory": it is accepted. Only "disk" is durable.
 	Durability string `toml:"durability" env:"DURABILITY"`
+	// OnDamage is what a start does when files of the message store are damaged:
+	// "contain" sets the store aside and goes on with what can be read of it, "stop"
+	// names the files and ends.
+	OnDamage string `toml:"on_damage" env:"ON_DAMAGE"`
 	// Loops is the number of event loops; 0 is one per core.
 	Loops int `toml:"loops" env:"LOOPS"`
 	// DrainTimeout is how long a server that is told to stop may take to finish
@@ -235,6 +239,7 @@ func Default() Config {
 		Listen:       []string{":1883"},
 		Admin:        "127.0.0.1:8080",
 		Durability:   "disk",
+		OnDamage:     "contain",
 		DrainTimeout: Duration(10 * time.Second),
 		TLS:          TLS{MinVersion: "1.2"},
 		Log:          Log{Level: "info", Format: "text"},
@@ -302,6 +307,7 @@ func (c *Config) Validate() error {
 	default:
 		check(false, "durability", fmt.Sprintf("%q is not disk, os or memory", c.Durability))
 	}
+	check(c.OnDamage == "contain" || c.OnDamage == "stop", "on_damage", fmt.Sprintf("%q is not contain or stop", c.OnDamage))
 	switch c.TLS.MinVersion {
 	case "1.0", "1.1", "1.2", "1.3":
 	default:

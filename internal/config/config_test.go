@@ -77,6 +77,7 @@ func TestValidateRefuses(t *testing.T) {
 	for key, change := range map[string]func(*Config){
 		"admin":           func(c *Config) { c.Admin = "0.0.0.0:8080" },
 		"durability":      func(c *Config) { c.Durability = "yes" },
+		"on_damage":       func(c *Config) { c.OnDamage = "panic" },
 		"listen":          func(c *Config) { c.Listen = nil },
 		"tls":             func(c *Config) { c.TLS.Cert = "a.pem" },
 		"tls.min_version": func(c *Config) { c.TLS.MinVersion = "2" },

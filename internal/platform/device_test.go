@@ -24,6 +24,10 @@ const (
 	dn = demo.DeviceName
 )
 
+// patience is how long a test waits for what must happen. It bounds failing tests
+// only.
+const patience = 30 * time.Second
+
 // mustStart starts a real server with the note's product, model and device.
 func mustStart(t testing.TB, change func(*config.Config)) *server.Server {
 	t.Helper()
@@ -41,7 +45,7 @@ func mustStart(t testing.TB, change func(*config.Config)) *server.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
 		if err := s.Shutdown(ctx); err != nil {
 			t.Errorf("shutdown: %v", err)
@@ -83,7 +87,7 @@ func connect(t testing.TB, d *demo.Device, l alink.Login, keepAlive uint16) byte
 	if err := d.Send(c.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
-	got, err := d.Receive(5 * time.Second)
+	got, err := d.Receive(patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -186,7 +190,7 @@ func TestRefusedLogins(t *testing.T) {
 			if _, err := netip.ParseAddrPort(last.Remote); err != nil {
 				t.Errorf("remote %q", last.Remote)
 			}
-			if _, err := d.Receive(5 * time.Second); err == nil || os.IsTimeout(err) {
+			if _, err := d.Receive(patience); err == nil || os.IsTimeout(err) {
 				t.Error("the connection is still open")
 			}
 		})
@@ -227,7 +231,7 @@ func TestPostsAndReplies(t *testing.T) {
 		if err := d.Send(demo.Publish(topic, tt.payload)); err != nil {
 			t.Fatal(err)
 		}
-		got, err := d.Receive(5 * time.Second)
+		got, err := d.Receive(patience)
 		if err != nil {
 			t.Fatalf("%s: %v", tt.name, err)
 		}
@@ -251,7 +255,7 @@ func TestPostsAndReplies(t *testing.T) {
 		if err := d.Send(demo.Publish(topic, tt.payload)); err != nil {
 			t.Fatal(err)
 		}
-		got, err := d.Receive(5 * time.Second)
+		got, err := d.Receive(patience)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -264,7 +268,7 @@ func TestPostsAndReplies(t *testing.T) {
 	if err := d.Send(demo.Publish(demo.TopicPost, fmt.Sprintf(`{"id":"40","params":{"Temp":"hot","Hum":{"value":5,"time":%d},"Gas":42}}`, future))); err != nil {
 		t.Fatal(err)
 	}
-	got, err := d.Receive(5 * time.Second)
+	got, err := d.Receive(patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -300,7 +304,7 @@ func TestPostsAndReplies(t *testing.T) {
 }
 
 func TestCommands(t *testing.T) {
-	s := mustStart(t, func(c *config.Config) { c.Device.CallTimeout = config.Duration(2 * time.Second) })
+	s := mustStart(t, func(c *config.Config) { c.Device.CallTimeout = config.Duration(patience) })
 	d := login(t, s)
 	ctx := t.Context()
 	type outcome struct {
@@ -430,7 +434,7 @@ func TestOtherServices(t *testing.T) {
 	sys := "/sys/" + pk + "/" + dn + "/"
 	ntp := "/ext/ntp/" + pk + "/" + dn + "/"
 	_ = d.Send(demo.Publish(ntp+"request", `{"deviceSendTime":"1571724098000"}`))
-	got, err := d.Receive(5 * time.Second)
+	got, err := d.Receive(patience)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -450,7 +454,7 @@ func TestOtherServices(t *testing.T) {
 	_ = d.Send(demo.Publish(sys+"thing/deviceinfo/update", `{"id":"3","params":{}}`))
 	expect(t, d, sys+"thing/deviceinfo/update_reply", `{"code":460,"data":{},"id":"3","message":"`+alink.CodeParameter.Message()+`","method":"thing.deviceinfo.update","version":"1.0"}`)
 	_ = d.Send(demo.Publish(sys+"thing/dsltemplate/get", `{"id":"4","params":{}}`))
-	got, err = d.Receive(5 * time.Second)
+	got, err = d.Receive(patience)
 	if err != nil || !bytes.Contains(got, []byte(`"link":"/sys/`+pk+`/`+dn+`/thing/"`)) || !bytes.Contains(got, []byte(`"identifier":"Light"`)) {
 		t.Errorf("template: %q, %v", got, err)
 	}
@@ -466,7 +470,7 @@ func TestDisableDeleteAndSecrets(t *testing.T) {
 	if err := s.Platform.SetEnabled(ctx, "test", pk, dn, false); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Receive(5 * time.Second); err == nil || os.IsTimeout(err) {
+	if _, err := d.Receive(patience); err == nil || os.IsTimeout(err) {
 		t.Error("a disabled device is still connected")
 	}
 	l := triple.Login(alink.LoginOptions{})
@@ -490,7 +494,7 @@ func TestDisableDeleteAndSecrets(t *testing.T) {
 	if err := s.Platform.DeleteDevice(ctx, "test", pk, dn); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Receive(5 * time.Second); err == nil || os.IsTimeout(err) {
+	if _, err := d.Receive(patience); err == nil || os.IsTimeout(err) {
 		t.Error("a deleted device is still connected")
 	}
 	if rc := connect(t, dial(t, s), l, 60); rc != 4 {
@@ -512,7 +516,7 @@ func TestUserChangeClosesConnections(t *testing.T) {
 	if err := s.Platform.PutUser(ctx, "test", "app", "second password", right); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := d.Receive(5 * time.Second); err == nil || os.IsTimeout(err) {
+	if _, err := d.Receive(patience); err == nil || os.IsTimeout(err) {
 		t.Error("the connection of before the change is open")
 	}
 	if rc := connect(t, dial(t, s), alink.Login{ClientID: "c1", Username: "app", Password: "first password"}, 60); rc != 4 {
@@ -557,7 +561,7 @@ func TestHostilePayloads(t *testing.T) {
 		t.Fatal(err)
 	}
 	for {
-		got, err := d.Receive(10 * time.Second)
+		got, err := d.Receive(patience)
 		if err != nil {
 			t.Fatal(err)
 		}

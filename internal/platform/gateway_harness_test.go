@@ -133,7 +133,7 @@ func (g *gate) await(topic string) message {
 		}
 	}
 	for {
-		m, err := g.read(5 * time.Second)
+		m, err := g.read(patience)
 		if err != nil {
 			g.t.Fatalf("nothing came on %s: %v; before it came %v", topic, err, g.early)
 		}
@@ -219,7 +219,7 @@ func (g *gate) subscribe(filter string, qos byte) (code byte) {
 func (g *gate) frame(first byte) []byte {
 	g.t.Helper()
 	for {
-		frame, err := g.d.Receive(5 * time.Second)
+		frame, err := g.d.Receive(patience)
 		if err != nil {
 			g.t.Fatal(err)
 		}
@@ -263,7 +263,7 @@ func sessionOf(t testing.TB, s *server.Server, key string) *broker.SessionInfo {
 
 func waitOffline(t testing.TB, s *server.Server, key string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); s.Broker.Online(key); time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); s.Broker.Online(key); time.Sleep(time.Millisecond) {
 		if time.Now().After(end) {
 			t.Fatalf("%s is still online", key)
 		}

@@ -30,7 +30,7 @@ func post(t testing.TB, s *server.Server, secure bool, path, body string) string
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
 	head := fmt.Sprintf("POST %s HTTP/1.1\r\nHost: iot-auth.cn-shanghai.aliyuncs.com\r\nAccept: text/xml,text/javascript,text/html,application/json\r\n"+
@@ -172,7 +172,7 @@ func TestHostileHTTP(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
-		if err := conn.SetDeadline(time.Now().Add(20 * time.Second)); err != nil {
+		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 			t.Fatal(err)
 		}
 		go io.WriteString(conn, text)

@@ -25,7 +25,7 @@ type scramPeer struct {
 
 func (p *scramPeer) next() mqtt.Frame {
 	p.t.Helper()
-	p.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+	p.conn.SetReadDeadline(time.Now().Add(patience))
 	for {
 		f, n, err := mqtt.Split(p.buf, 0)
 		if err != nil {
@@ -162,7 +162,7 @@ func TestSCRAM(t *testing.T) {
 	if err := d.Send(c.Append(nil)); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := d.Receive(5 * time.Second); err != nil || len(got) != 4 || got[3] != 0 {
+	if got, err := d.Receive(patience); err != nil || len(got) != 4 || got[3] != 0 {
 		t.Errorf("plain login: % x, %v", got, err)
 	}
 

@@ -268,6 +268,13 @@ func (p *Platform) AuditReload(ctx context.Context, who, changes string) error {
 	return p.auditFirst(ctx, who, "reload", "configuration", changes)
 }
 
+// AuditBackup notes that somebody copies everything that is stored into dir, or how
+// that ended. A backup is made even if it cannot be noted, because that is so when
+// the disk is failing or full and the copy is needed most; the log has it then.
+func (p *Platform) AuditBackup(ctx context.Context, who, dir, detail string) {
+	p.audit(ctx, who, "backup", dir, detail)
+}
+
 // auditFirst is audit for what must not happen unless it is written down: an
 // error means that nothing was done.
 func (p *Platform) auditFirst(ctx context.Context, who, action, object, detail string) error {

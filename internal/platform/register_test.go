@@ -70,14 +70,10 @@ func TestRegisterMQTT(t *testing.T) {
 		t.Errorf("plain TCP: return code %d, want 2", rc)
 	}
 	d := dialTLS(t, s)
-	began := time.Now()
 	if rc := connect(t, d, l, 0); rc != 0 { // the keep-alive is not looked at
 		t.Fatalf("return code %d: %v", rc, s.Platform.Refusals()[0].Cause)
 	}
 	expect(t, d, "/ext/register", `{"productKey":"a1B2c3D4e5F","deviceName":"dev01","deviceSecret":"0123456789abcdef0123456789abcdef"}`)
-	if took := time.Since(began); took > time.Second {
-		t.Errorf("the push came after %v", took)
-	}
 	// The connection is for nothing else: a report is not taken, a subscription refused.
 	if err := d.Send(demo.Publish("/sys/"+regKey+"/"+regName+"/thing/event/property/post", `{"id":"1","params":{"x":1}}`)); err != nil {
 		t.Fatal(err)
@@ -85,7 +81,7 @@ func TestRegisterMQTT(t *testing.T) {
 	if err := d.Send([]byte{0x82, 6, 0, 1, 0, 1, '#', 0}); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := d.Receive(5 * time.Second); err != nil || string(got) != "\x90\x03\x00\x01\x80" {
+	if got, err := d.Receive(patience); err != nil || string(got) != "\x90\x03\x00\x01\x80" {
 		t.Errorf("the SUBSCRIBE is answered % X, %v", got, err)
 	}
 	// A push that is lost can be asked for again, until the device has been online.
@@ -109,7 +105,7 @@ func TestRegisterMQTT(t *testing.T) {
 	if err := s.Platform.ResetDevice(t.Context(), "test", regKey, regName); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := own.Receive(5 * time.Second); err == nil {
+	if _, err := own.Receive(patience); err == nil || os.IsTimeout(err) {
 		t.Error("the device is still connected")
 	}
 	if rc := connect(t, dialTLS(t, s), l, 60); rc != 0 {
@@ -132,7 +128,7 @@ func TestRegisterMQTT(t *testing.T) {
 
 func awaitActivated(t testing.TB, s *server.Server, pk, dn string) {
 	t.Helper()
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		d, err := s.Platform.Device(t.Context(), pk, dn)
 		if err != nil {
 			t.Fatal(err)
@@ -222,7 +218,7 @@ func TestRegisterWithoutPreRegistration(t *testing.T) {
 		if rc := connect(t, d, l, 60); rc != 0 {
 			return "", "", rc
 		}
-		got, err := d.Receive(5 * time.Second)
+		got, err := d.Receive(patience)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -294,11 +290,11 @@ func TestRegisterTimeOut(t *testing.T) {
 	if rc := connect(t, d, c4("register", regName), 60); rc != 0 {
 		t.Fatalf("return code %d", rc)
 	}
-	if _, err := d.Receive(5 * time.Second); err != nil {
+	if _, err := d.Receive(patience); err != nil {
 		t.Fatal(err)
 	}
-	_, err := d.Receive(25 * time.Second)
-	if took := time.Since(began); err == nil || os.IsTimeout(err) || took < 14*time.Second || took > 20*time.Second {
+	_, err := d.Receive(15*time.Second + patience)
+	if took := time.Since(began); err == nil || os.IsTimeout(err) || took < 14*time.Second {
 		t.Errorf("the connection ended after %v with %v, want 15 s", took, err)
 	}
 }

@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
-	"log/slog"
 
 	"github.com/cockroachdb/pebble/v2"
 	"github.com/cockroachdb/pebble/v2/vfs"
@@ -17,6 +16,8 @@ type Checked struct {
 	Retained int `json:"retained"`
 	// Problems tell what is damaged.
 	Problems []string `json:"problems,omitempty"`
+	// SetAside are folders of damaged stores beside this one; see Damage.
+	SetAside []string `json:"set_aside,omitempty"`
 }
 
 // maxProblems is how many a check tells.
@@ -44,11 +45,19 @@ func Check(dir string, session func(record []byte) error) (c Checked, err error)
 		return c, fmt.Errorf("queue: the message store in %s is in use by a server, or is not there: stop the server first, or check a backup: %w", dir, err)
 	}
 	defer lock.Close()
-	db, err := pebble.Open(dir, &pebble.Options{
-		FS: unlockedFS{vfs.Default}, ReadOnly: true, ErrorIfNotExists: true, Merger: stateMerger,
-		FormatMajorVersion: storeFormat, Logger: &storeLogger{log: slog.New(slog.DiscardHandler), fence: newFence(vfs.Default, false)},
-	})
+	c.SetAside = SetAside(vfs.Default, dir)
+	k, err := inspect(vfs.Default, dir)
 	if err != nil {
+		return c, fmt.Errorf("queue: the message store in %s cannot be read: %w", dir, err)
+	}
+	for _, d := range k.damaged {
+		c.problem("%s", d)
+	}
+	db, err := openReadOnly(vfs.Default, dir)
+	if err != nil {
+		if len(k.damaged) > 0 {
+			return c, nil
+		}
 		if pebble.IsCorruptionError(err) {
 			c.problem("the store does not open: %v", err)
 			return c, nil

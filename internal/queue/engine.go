@@ -64,7 +64,7 @@ func openEngine(dir string, inner vfs.FS, o *Options) (e *engine, err error) {
 		EventListener: &pebble.EventListener{
 			BackgroundError: func(err error) { log.warn("background work of the message store failed and will be tried again", err) },
 			DataCorruption: func(info pebble.DataCorruptionInfo) {
-				log.warn("a file of the message store is damaged: restore the folder from a backup, or move it aside to start empty",
+				log.warn("a file of the message store is damaged: restart the server, which sets it aside and goes on with what can be read, or restore a backup",
 					fmt.Errorf("%s: %w", info.Path, info.Details))
 			},
 		},

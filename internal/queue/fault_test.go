@@ -136,7 +136,7 @@ func survives(t *testing.T, l *Log, f *faults, rnd *rand.Rand) {
 		_ = attempt()
 		f.on.Store(false)
 		f.failed.Store(0)
-		deadline := time.Now().Add(20 * time.Second)
+		deadline := time.Now().Add(30 * time.Second)
 		for attempt() != nil {
 			if time.Now().After(deadline) {
 				t.Fatalf("the log does not recover: %v", attempt())

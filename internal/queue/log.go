@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -28,6 +27,10 @@ type Options struct {
 	// MinFreeBytes is the free room on the disk below which additions are refused
 	// with ErrDiskFull. Default: 64 MiB; negative switches the check off.
 	MinFreeBytes int64
+	// StopOnDamage has Open fail with ErrCorrupt when the store is damaged. Otherwise
+	// the damaged store is set aside and Open goes on with what can be read of it,
+	// see Damage.
+	StopOnDamage bool
 	// Logger receives warnings. Default: slog.Default().
 	Logger *slog.Logger
 	// FS is what the store lies on. Default: the operating system's. Tests give
@@ -82,6 +85,9 @@ type Log struct {
 	stats counters
 	pool  sync.Pool // of *Batch
 
+	damage *Damage // found by Open, nil if none
+	aside  int     // damaged stores set aside, this time or earlier
+
 	backingUp backingUp
 
 	mu      sync.Mutex
@@ -108,20 +114,35 @@ type submission struct {
 }
 
 // Open opens the store in o.Dir, creating it if there is none, and replays what
-// was written before the last stop. It fails when another process has it open,
-// when it was written by a later version, and, with an error that matches
-// ErrCorrupt, when it is damaged.
+// was written before the last stop. It fails when another process has it open and
+// when it was written by a later version. A damaged one is set aside, and what can
+// be read of it takes its place, see Damage and Options.StopOnDamage.
 func Open(o Options) (*Log, error) {
 	if o.Dir == "" {
 		return nil, errors.New("queue: no folder given for the message store: set Options.Dir")
 	}
 	o = o.withDefaults()
+	if _, err := exchange(o.FS, o.Dir, time.Now()); err != nil {
+		return nil, err
+	}
 	if err := makeFolder(o.FS, o.Dir); err != nil {
 		return nil, fmt.Errorf("queue: the folder %s for the message store cannot be created: %w", o.Dir, err)
 	}
-	lock, err := o.FS.Lock(filepath.Join(o.Dir, "LOCK"))
+	lock, err := lockFolder(o.FS, o.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("queue: the message store in %s is in use by another process, or its folder is not writable: stop the other server first: %w", o.Dir, err)
+		return nil, err
+	}
+	damage, err := contain(&o)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	if damage != nil { // another folder has the name now
+		if err := lock.Close(); err != nil {
+			return nil, err
+		}
+		if lock, err = lockFolder(o.FS, o.Dir); err != nil {
+			return nil, err
+		}
 	}
 	e, err := openEngine(o.Dir, o.FS, &o)
 	if err != nil {
@@ -132,6 +153,8 @@ func Open(o Options) (*Log, error) {
 		lock:   lock,
 		space:  spaceGuard{fs: o.FS, dir: o.Dir, min: o.MinFreeBytes, log: o.Logger},
 		engine: e,
+		damage: damage,
+		aside:  len(SetAside(o.FS, o.Dir)),
 		wake:   make(chan struct{}, 1),
 		stop:   make(chan struct{}),
 	}
@@ -144,6 +167,9 @@ func Open(o Options) (*Log, error) {
 	l.work.Go(l.supervise)
 	return l, nil
 }
+
+// Damage is what Open found damaged, nil if the store was sound.
+func (l *Log) Damage() *Damage { return l.damage }
 
 // OpenMemory opens an empty store that lives in memory and is lost on Close.
 func OpenMemory() (*Log, error) {

@@ -310,13 +310,14 @@ func TestDamagedStoreIsReported(t *testing.T) {
 		t.Fatal(err)
 	}
 	damageTables(t, filepath.Join(l.opts.Dir, "*.sst"))
-	l, err := Open(l.opts)
-	if err == nil {
-		_, err = l.Read(1, 0, 1, 1)
-		l.Close()
-	}
-	if !errors.Is(err, ErrCorrupt) {
+	o := l.opts
+	o.StopOnDamage = true
+	if _, err := Open(o); !errors.Is(err, ErrCorrupt) {
 		t.Errorf("error is %v", err)
+	}
+	l = open(t, l.opts)
+	if items, err := l.Read(1, 0, 1, 1); len(items) > 0 || err != nil || l.Damage() == nil {
+		t.Errorf("read are %v, %v; the damage is told as %+v", items, err, l.Damage())
 	}
 }
 

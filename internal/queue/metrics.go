@@ -29,6 +29,9 @@ type Metrics struct {
 	LastSync, MaxSync time.Duration
 	// Full is true while the disk has too little room for more messages.
 	Full bool
+	// Damaged is how many damaged files Open found, and SetAside how many damaged
+	// stores lie beside this one.
+	Damaged, SetAside int
 	// Syncs tells how long groups took, ns, and GroupSizes how many batches were
 	// in each.
 	Syncs, GroupSizes meter.Snapshot
@@ -68,6 +71,9 @@ func (l *Log) Metrics() Metrics {
 		Full:       l.stats.full.Load(),
 		Syncs:      l.stats.syncs.Snapshot(),
 		GroupSizes: l.stats.sizes.Snapshot(),
+	}
+	if m.SetAside = l.aside; l.damage != nil {
+		m.Damaged = len(l.damage.Files)
 	}
 	l.mu.Lock()
 	m.BacklogBytes = l.backlog

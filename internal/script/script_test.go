@@ -145,7 +145,7 @@ func TestWrongResults(t *testing.T) {
 }
 
 func TestManyAtOnce(t *testing.T) {
-	s := mustNew(t, sample, Limits{Time: 5 * time.Second})
+	s := mustNew(t, sample, Limits{Time: time.Minute})
 	raw, _ := hex.DecodeString("00002233441232013fa00000")
 	var wg sync.WaitGroup
 	for range 8 {

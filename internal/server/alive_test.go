@@ -22,28 +22,28 @@ func TestAlive(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	alive := func() bool {
-		ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	alive := func(within time.Duration) bool {
+		ctx, cancel := context.WithTimeout(t.Context(), within)
 		defer cancel()
 		return s.Alive(ctx)
 	}
-	if !alive() {
+	if !alive(30 * time.Second) {
 		t.Error("a server at rest is not alive")
 	}
 	b := block{make(chan struct{}), make(chan struct{})}
 	s.transport.Loops()[1].Post(b)
 	<-b.held
-	if alive() {
+	if alive(100 * time.Millisecond) {
 		t.Error("a server with a loop that does not answer is alive")
 	}
 	close(b.free)
-	if !alive() {
+	if !alive(30 * time.Second) {
 		t.Error("a server whose loop goes on is not alive")
 	}
 	if err := s.Shutdown(t.Context()); err != nil {
 		t.Error(err)
 	}
-	if !alive() {
+	if !alive(30 * time.Second) {
 		t.Error("a server that is stopped on purpose counts as hung")
 	}
 }

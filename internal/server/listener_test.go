@@ -65,7 +65,7 @@ func TestListeners(t *testing.T) {
 			HasPassword: true, Password: []byte("ann's password")}
 		c.send(p.Append(nil))
 		b := make([]byte, 4)
-		_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		if _, err := io.ReadFull(c.conn, b); (err == nil) != ok {
 			t.Errorf("plain MQTT on %s: % x %v", a[i], b, err)
 		}

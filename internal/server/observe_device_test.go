@@ -17,7 +17,7 @@ import (
 // behind the event loops.
 func eventually(t *testing.T, what string, right func() (bool, any)) {
 	t.Helper()
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		ok, got := right()
 		if ok {

@@ -45,7 +45,7 @@ func start(t *testing.T, change func(*config.Config)) *server.Server {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		_ = s.Shutdown(ctx)
 	})
@@ -149,7 +149,7 @@ func (c *counting) receive() mqtt.Frame {
 			note(c.in, f.Raw)
 			return f
 		}
-		_ = c.conn.SetReadDeadline(time.Now().Add(10 * time.Second))
+		_ = c.conn.SetReadDeadline(time.Now().Add(30 * time.Second))
 		b := make([]byte, 4096)
 		got, err := c.conn.Read(b)
 		if err != nil {
@@ -434,7 +434,7 @@ func TestHealth(t *testing.T) {
 	if err := s.Broker.Drain(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		status, body := get(t, s, "/readyz", "")
 		var h struct{ Reasons []string }
@@ -518,7 +518,7 @@ func TestTrace(t *testing.T) {
 		"delivered down " + topic + fmt.Sprintf(" #%d q1 5", m.PacketID),
 		"acknowledged down " + topic + fmt.Sprintf(" #%d q1 0", m.PacketID),
 	}
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		status, body := get(t, s, "/v1/devices/"+pk+"/"+dn+"/trace", s.AdminToken())
 		var out struct {

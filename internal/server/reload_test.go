@@ -90,7 +90,7 @@ func startReloadable(t *testing.T, text string) *reloadable {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 		defer cancel()
 		_ = r.Shutdown(ctx)
 	})

@@ -150,7 +150,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	s.log, err = queue.Open(queue.Options{
 		Dir: filepath.Join(cfg.Data, "messages"), Durability: durability(cfg.Durability), Logger: o.Logger,
-		FS: o.Disk.Messages,
+		FS: o.Disk.Messages, StopOnDamage: cfg.OnDamage == "stop",
 	})
 	if err != nil {
 		return nil, err
@@ -313,9 +313,7 @@ func (s *Server) serveAdmin(o Options) error {
 		Version: o.Version, MQTTAddresses: s.Addresses, CAFile: s.CAFile, Config: s.entries, Reload: s.reloader(),
 		QueueMetrics: s.log.Metrics, TransportStats: s.transport.Stats,
 		MetricsToken: func() string { return *s.scraper.Load() }, Metrics: s.metrics(o), Trace: s.trace, Writable: s.writable,
-		Backup: func(ctx context.Context, dir string) (backup.Manifest, error) {
-			return backup.Write(ctx, backup.Sources{Store: s.store, Log: s.log, Data: s.config.Data, Version: o.Version}, dir)
-		},
+		Backup: s.backup,
 	})
 	s.adminServer = &http.Server{
 		Handler: handler, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute,
@@ -323,6 +321,24 @@ func (s *Server) serveAdmin(o Options) error {
 	}
 	go func() { _ = s.adminServer.Serve(ln) }()
 	return admin.WriteAddress(filepath.Join(s.config.Data, "admin.json"), ln.Addr().String(), tokenFile)
+}
+
+// backup copies everything into dir. That it begins is in the audit log before,
+// and so in the copy, and how it ended afterwards.
+func (s *Server) backup(ctx context.Context, who, dir string) (m backup.Manifest, err error) {
+	begun := false
+	m, err = backup.Write(ctx, backup.Sources{Store: s.store, Log: s.log, Data: s.config.Data, Version: s.options.Version, Begins: func() {
+		begun = true
+		s.Platform.AuditBackup(ctx, who, dir, "begun")
+	}}, dir)
+	switch end := context.WithoutCancel(ctx); { // who asked may be gone
+	case !begun:
+	case err != nil:
+		s.Platform.AuditBackup(end, who, dir, "failed: "+err.Error())
+	default:
+		s.Platform.AuditBackup(end, who, dir, fmt.Sprintf("done: %d files, %d bytes", len(m.Files), m.Bytes()))
+	}
+	return m, err
 }
 
 // Addresses are the addresses that take devices and MQTT clients, as they were

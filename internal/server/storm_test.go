@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -15,7 +16,7 @@ import (
 // checked once and all are refused.
 func TestLoginStorm(t *testing.T) {
 	const clients = 1500 // more than wait for different passwords
-	s := start(t, nil)
+	s := start(t, func(c *config.Config) { c.Limits.OpeningTimeout = config.Duration(10 * time.Minute) })
 	for _, tt := range []struct {
 		password string
 		want     byte
@@ -33,7 +34,7 @@ func TestLoginStorm(t *testing.T) {
 				defer conn.Close()
 				p := mqtt.Connect{Version: mqtt.V311, CleanStart: true, KeepAlive: 60,
 					HasUsername: true, Username: []byte("ann"), HasPassword: true, Password: []byte(tt.password)}
-				_ = conn.SetDeadline(time.Now().Add(30 * time.Second))
+				_ = conn.SetDeadline(time.Now().Add(3 * time.Minute))
 				_, _ = conn.Write(p.Append(nil))
 				b := make([]byte, 4)
 				n, _ := conn.Read(b)

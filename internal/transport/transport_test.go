@@ -17,7 +17,7 @@ import (
 
 // patience is how long a test waits for an event before it gives up. No test
 // passes because of it.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // closing is what a recorder notes about an end.
 type closing struct {
@@ -100,6 +100,9 @@ func mustListen(t testing.TB, o Options) *Server {
 	if o.Loops == 0 {
 		o.Loops = 2
 	}
+	if o.OpeningTimeout == 0 { // handlers that never call Established have all the time
+		o.OpeningTimeout = 10 * patience
+	}
 	s, err := Listen(o)
 	if err != nil {
 		t.Fatal(err)
@@ -134,6 +137,7 @@ func mustEcho(t testing.TB, nc net.Conn, b []byte) {
 func mustRead(t testing.TB, nc net.Conn, want []byte) {
 	t.Helper()
 	got := make([]byte, len(want))
+	nc.SetDeadline(time.Now().Add(patience))
 	if n, err := io.ReadFull(nc, got); err != nil {
 		t.Fatalf("%v after %d of %d bytes", err, n, len(want))
 	}
@@ -146,6 +150,7 @@ func mustRead(t testing.TB, nc net.Conn, want []byte) {
 // that.
 func mustEnd(t testing.TB, nc net.Conn) []byte {
 	t.Helper()
+	nc.SetDeadline(time.Now().Add(patience))
 	got, err := io.ReadAll(nc)
 	var timeout net.Error
 	if errors.As(err, &timeout) && timeout.Timeout() {
@@ -157,7 +162,7 @@ func mustEnd(t testing.TB, nc net.Conn) []byte {
 // waitSockets waits until the server has n sockets.
 func waitSockets(t testing.TB, s *Server, n int) {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); s.Stats().Sockets != n; runtime.Gosched() {
+	for deadline := time.Now().Add(patience); s.Stats().Sockets != n; runtime.Gosched() {
 		if time.Now().After(deadline) {
 			t.Fatalf("the server has %d sockets, want %d", s.Stats().Sockets, n)
 		}
