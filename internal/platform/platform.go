@@ -19,6 +19,7 @@ type Broker interface {
 	Online(key string) bool
 	Disconnect(key string)
 	Forget(key string)
+	ForgetUnits(key string)
 	Carry(gateway string, principal any, key string, rights broker.Rights, profile *broker.Profile, clean bool, done func(carried bool))
 	PutDown(gateway string, principal any, key string, done func())
 }
