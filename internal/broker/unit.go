@@ -96,9 +96,11 @@ func (l *loop) toDevice(p *publication, key string) {
 		l.toUnits(p, key, s, all)
 		return
 	}
-	if s == nil {
+	switch {
+	case s == nil:
 		l.drop(DropOffline, key, p.topic, p.qos, len(p.payload))
-	} else if s != p.from || !p.noEcho {
+	case p.noEcho && (s == p.from || p.publisher == key): // its own, maybe over its gateway's connection
+	default:
 		l.toSession(p, s)
 	}
 }
