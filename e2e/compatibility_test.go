@@ -90,6 +90,57 @@ func TestCompatibilityTable(t *testing.T) {
 	}
 }
 
+var (
+	replayLink = regexp.MustCompile(`\[(Test\w+)(?:/(\w+))?\]\(\.\./e2e/(\w+\.go)\)`)
+	replayed   = regexp.MustCompile(`\n\tt\.Run\("(\w+)", replay`)
+)
+
+// TestClientsTable: the table of clients in docs/compatibility.md links a replay in every row, and every scenario of
+// TestReplay is in it.
+func TestClientsTable(t *testing.T) {
+	b, err := os.ReadFile("../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, table, ok := strings.Cut(string(b), "\n## Clients\n")
+	_, table, found := strings.Cut(table, "\n|---|---|---|\n")
+	if !ok || !found {
+		t.Fatal("docs/compatibility.md has no table of clients")
+	}
+	linked := map[string]bool{}
+	for row := range strings.Lines(table) {
+		links := replayLink.FindAllStringSubmatch(row, -1)
+		if strings.Count(row, "|") != 4 || len(links) == 0 {
+			t.Errorf("%q is not a client, what is particular about it and a link to its replay", row)
+		}
+		for _, link := range links {
+			source, err := os.ReadFile(link[3])
+			switch {
+			case err != nil:
+				t.Error(err)
+			case !strings.Contains(string(source), "\nfunc "+link[1]+"(t *testing.T)"):
+				t.Errorf("there is no %s in %s", link[1], link[3])
+			case link[2] != "" && !strings.Contains(string(source), `t.Run("`+link[2]+`",`):
+				t.Errorf("%s in %s has no %s", link[1], link[3], link[2])
+			}
+			linked[link[2]] = true
+		}
+	}
+	source, err := os.ReadFile("replay_test.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	scenarios := replayed.FindAllStringSubmatch(string(source), -1)
+	for _, m := range scenarios {
+		if !linked[m[1]] {
+			t.Errorf("TestReplay/%s is in no row", m[1])
+		}
+	}
+	if len(scenarios) != 9 {
+		t.Errorf("TestReplay has %d scenarios, spec/sdk-behaviour.md §14 has 9 behind the first", len(scenarios))
+	}
+}
+
 // TestSpecTopicsAreKnown: the list names every kind of topic that package alink knows, and nothing it does not.
 func TestSpecTopicsAreKnown(t *testing.T) {
 	missing := map[alink.TopicKind]bool{}

@@ -34,7 +34,8 @@ type LoginRequest struct {
 
 // Admission is a login that was accepted.
 type Admission struct {
-	// Key names the session: "d:{productKey}/{deviceName}" or "a:{clientId}".
+	// Key names the session: "d:{productKey}/{deviceName}", "a:{clientId}" or the
+	// UnitKey of one of a device's units.
 	Key string
 	// Owner is the identity that the session is bound to: a login with another
 	// owner under the same key is refused, so nobody takes over somebody else's

@@ -19,6 +19,7 @@ type publication struct {
 	publishedMS int64
 	expiresMS   int64 // 0: never
 	from        *Session
+	to          *Session // of a reply: who asked, if it has units beside it
 	publisher   string
 	reply       bool // an answer to what its only receiver has just sent
 	noEcho      bool // not back to from, whatever it subscribed to

@@ -232,11 +232,7 @@ func (l *loop) route(p *publication, r *topics.Route[*Session]) {
 		}
 	}
 	if pl.implicit != "" {
-		if s := l.b.sessions.get(pl.implicit); s == nil {
-			l.drop(DropOffline, pl.implicit, p.topic, p.qos, len(p.payload))
-		} else if s != p.from || !p.noEcho {
-			l.toSession(p, s)
-		}
+		l.toDevice(p, pl.implicit)
 	}
 	for _, g := range r.Shared {
 		l.deliverShared(p, g)

@@ -9,6 +9,7 @@ import (
 type registry struct {
 	seed   maphash.Seed
 	shards [64]registryShard
+	units  units
 }
 
 type registryShard struct {
@@ -46,6 +47,7 @@ func (r *registry) getOrPut(key string, create func() *Session) (s *Session, cre
 	}
 	s = create()
 	sh.m[key] = s
+	r.units.add(s)
 	return s, true
 }
 
@@ -56,6 +58,7 @@ func (r *registry) remove(s *Session) {
 	defer sh.mu.Unlock()
 	if sh.m[s.key] == s {
 		delete(sh.m, s.key)
+		r.units.remove(s)
 	}
 }
 

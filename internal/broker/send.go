@@ -2,6 +2,7 @@ package broker
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/linkstead/linkstead/internal/transport"
@@ -85,7 +86,7 @@ func (q *sending) Run(*transport.Loop) {
 func (l *loop) send(s *Session, topic, payload []byte, qos byte, x *Exchange) {
 	r := l.cache.Lookup(topic)
 	p := &l.pub
-	*p = publication{topic: r.Topic, payload: payload, qos: qos, publishedMS: l.nowMS(), publisher: "server", reply: true, x: x}
+	*p = publication{topic: r.Topic, payload: payload, qos: qos, publishedMS: l.nowMS(), publisher: "server", reply: true, x: x, to: s}
 	l.route(p, r)
 }
 
@@ -97,11 +98,13 @@ func (l *loop) sendTo(s *Session, topic, payload []byte) {
 	l.deliverTo(p, s, 0, false, nil)
 }
 
-// Online reports whether the client of a session is connected. It may be called
+// Online reports whether the client of a session is connected, or a unit of it. It may be called
 // from any goroutine.
 func (b *Broker) Online(key string) bool {
-	s := b.sessions.get(key)
-	return s != nil && s.online.Load()
+	if s := b.sessions.get(key); s != nil && s.online.Load() {
+		return true
+	}
+	return slices.ContainsFunc(b.sessions.units.of(key), func(s *Session) bool { return s.online.Load() })
 }
 
 // task runs a function on a loop.
@@ -134,27 +137,27 @@ func (b *Broker) DisconnectOwner(owner string) {
 // server sends (MQTT 5.0, 3.14.2.1), and the cause in words; the log and the
 // Handler have the cause of any. It may be called from any goroutine.
 func (b *Broker) DisconnectWith(key string, code mqtt.ReasonCode, cause error) {
-	s := b.sessions.get(key)
-	if s == nil {
-		return
+	for _, s := range b.sessions.family(key) {
+		s.home.t.Post(task{func() {
+			if s.client != nil {
+				s.client.close(cause, code)
+			}
+			if s.via != nil {
+				s.home.putDown(s)
+			}
+		}})
 	}
-	s.home.t.Post(task{func() {
-		if s.client != nil {
-			s.client.close(cause, code)
-		}
-		if s.via != nil {
-			s.home.putDown(s)
-		}
-	}})
 }
 
 // Forget ends a session with everything that waits for it: its device was
 // deleted. It may be called from any goroutine.
 func (b *Broker) Forget(key string) {
-	s := b.sessions.get(key)
-	if s == nil {
-		return
+	for _, s := range b.sessions.family(key) {
+		b.forget(s)
 	}
+}
+
+func (b *Broker) forget(s *Session) {
 	l := s.home
 	l.t.Post(task{func() {
 		if s.gone {

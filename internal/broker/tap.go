@@ -85,7 +85,7 @@ func (b *Broker) tapFor(key string) *Tap {
 	b.tapMu.Lock()
 	defer b.tapMu.Unlock()
 	for _, t := range b.taps {
-		if t.key == "" || t.key == key {
+		if t.key == "" || t.key == key || t.key == deviceOf(key) {
 			return t
 		}
 	}

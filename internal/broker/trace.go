@@ -18,6 +18,9 @@ const maxTraced = 1024
 // that it is a device's.
 func (l *loop) note(r trace.Record) {
 	r.AtMS = l.nowMS()
+	if device := deviceOf(r.Key); device != "" { // the record is the device's, whichever unit it was
+		r.Key = device
+	}
 	l.traced = append(l.traced, r)
 	if len(l.traced) >= maxTraced {
 		l.handTrace()

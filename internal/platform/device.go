@@ -103,7 +103,7 @@ func (p *Platform) Connected(c broker.Connection) {
 			p.broker.Disconnect(d.key)
 		}
 		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
-		p.files.came(c)
+		p.files.came(d.key, c)
 		p.greetings.add(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
@@ -124,11 +124,13 @@ func (p *Platform) Connected(c broker.Connection) {
 func (p *Platform) Disconnected(c broker.Connection, cause string) {
 	if d, ok := c.Principal.(*device); ok {
 		p.gatewayGone(d)
-		p.presentMu.Lock()
-		delete(p.present, d.key)
-		p.presentMu.Unlock()
-		p.files.went(c)
-		p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
+		p.files.went(d.key, c)
+		if !p.broker.Online(d.key) { // no other unit of it is there
+			p.presentMu.Lock()
+			delete(p.present, d.key)
+			p.presentMu.Unlock()
+			p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
+		}
 		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
 		return
 	}

@@ -15,12 +15,21 @@ import (
 // maxBlock is the largest block of a file over MQTT (spec/services.md §3).
 const maxBlock = 128 << 10
 
+// maxBlockID bounds the ids of requests for blocks, in bytes: the header that repeats
+// them has at most 65,535.
+const maxBlockID = 256
+
 // download sends a block of firmware over MQTT: a JSON header with its length in
 // front, the bytes, and their checksum.
 func (p *Platform) download(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
 	if err := w.decoder.Request(x.Payload, &w.request); err != nil {
 		p.remark(d, t, alink.CodeNotJSON, err.Error())
 		x.Reply([]byte(t.ReplyTopic()), appendBlockFailure(nil, "", alink.CodeNotJSON, ""))
+		return true
+	}
+	if len(w.request.ID) > maxBlockID {
+		p.remark(d, t, alink.CodeParameter, "the id is longer than "+strconv.Itoa(maxBlockID)+" bytes")
+		x.Reply([]byte(t.ReplyTopic()), appendBlockFailure(nil, "", alink.CodeParameter, ""))
 		return true
 	}
 	id := string([]byte(w.request.ID))

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -38,8 +39,8 @@ const urlLife = 24 * time.Hour
 type files struct {
 	options FileOptions
 	mu      sync.Mutex
-	port    string          // of the listener, "" if there is none
-	doors   map[string]door // by session key, of devices that are connected
+	port    string            // of the listener, "" if there is none
+	doors   map[string][]door // by the session key of a device, one of each connection
 }
 
 // door is how a device is connected.
@@ -55,21 +56,27 @@ func (p *Platform) ServeFiles(port string) {
 	p.files.mu.Unlock()
 }
 
-func (f *files) came(c broker.Connection) {
+func (f *files) came(key string, c broker.Connection) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.doors == nil {
-		f.doors = make(map[string]door)
+		f.doors = make(map[string][]door)
 	}
-	f.doors[c.Key] = door{c.Remote, c.Kind.Secure()}
+	f.doors[key] = append(f.doors[key], door{c.Remote, c.Kind.Secure()})
 }
 
-func (f *files) went(c broker.Connection) {
+func (f *files) went(key string, c broker.Connection) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.doors[c.Key].remote == c.Remote { // not that of a newer connection
-		delete(f.doors, c.Key)
+	left := f.doors[key]
+	if i := slices.Index(left, door{c.Remote, c.Kind.Secure()}); i >= 0 {
+		left = slices.Delete(left, i, i+1)
 	}
+	if len(left) == 0 {
+		delete(f.doors, key)
+		return
+	}
+	f.doors[key] = left
 }
 
 // errNoFiles says that files are not served over HTTP.
@@ -84,7 +91,11 @@ func (p *Platform) fileURL(d *device, path string) (string, error) {
 	}
 	p.subs.mu.Unlock()
 	p.files.mu.Lock()
-	port, at := p.files.port, p.files.doors[key]
+	port := p.files.port
+	var at door // of the newest connection
+	if doors := p.files.doors[key]; len(doors) > 0 {
+		at = doors[len(doors)-1]
+	}
 	p.files.mu.Unlock()
 	if port == "" {
 		return "", errNoFiles

@@ -13,13 +13,17 @@ import (
 // loginToken checks the login of a device with what a registration without
 // pre-registration gave it (authType=connwl, spec/connect.md §9.3): the client id
 // names the token and the password is it.
+//
+// Each unit that shares the name so is connected beside the others; a login of the
+// same unit takes its own connection over. A gateway is connected once: its
+// sub-devices belong to one connection.
 func (p *Platform) loginToken(r *broker.LoginRequest, id alink.ClientID, pk, dn string, done func(*broker.Admission, *broker.Refusal)) {
 	p.byToken(r, id, id.Prefix, dn+"&"+pk, func(d store.Device) string {
 		if d.ProductKey == pk && d.Name == dn {
 			return ""
 		}
 		return "the token is that of another device than the user name names"
-	}, "register the device again, or allow it: linkstead device reset "+clip(pk+"/"+dn), done)
+	}, "register the device again, or allow it: linkstead device reset "+clip(pk+"/"+dn), true, done)
 }
 
 // loginGuided checks the login of a device with what /auth/devicename gave it
@@ -27,10 +31,10 @@ func (p *Platform) loginToken(r *broker.LoginRequest, id alink.ClientID, pk, dn 
 // its iotToken.
 func (p *Platform) loginGuided(r *broker.LoginRequest, id alink.ClientID, done func(*broker.Admission, *broker.Refusal)) {
 	p.byToken(r, id, r.Username, r.Username, func(store.Device) string { return "" },
-		"let the device authenticate again: POST /auth/devicename", done)
+		"let the device authenticate again: POST /auth/devicename", false, done)
 }
 
-func (p *Platform) byToken(r *broker.LoginRequest, id alink.ClientID, clientID, identity string, fits func(store.Device) string, hint string, done func(*broker.Admission, *broker.Refusal)) {
+func (p *Platform) byToken(r *broker.LoginRequest, id alink.ClientID, clientID, identity string, fits func(store.Device) string, hint string, units bool, done func(*broker.Admission, *broker.Refusal)) {
 	identity = clip(identity)
 	refuse := func(cause string) {
 		done(nil, &broker.Refusal{Code: mqtt.BadUserNameOrPassword, Identity: identity, Cause: cause})
@@ -40,7 +44,7 @@ func (p *Platform) byToken(r *broker.LoginRequest, id alink.ClientID, clientID, 
 		return
 	}
 	queued := later(p.lookup, func() {
-		d, err := p.store.CheckToken(p.ctx, clientID, string(r.Password))
+		d, holder, err := p.store.CheckToken(p.ctx, clientID, string(r.Password))
 		var e *deviceEntry
 		if err == nil {
 			if why := fits(d); why != "" {
@@ -58,7 +62,11 @@ func (p *Platform) byToken(r *broker.LoginRequest, id alink.ClientID, clientID, 
 			done(nil, &broker.Refusal{Code: mqtt.ServerUnavailable, Identity: identity, Cause: "the token could not be looked up: " + err.Error()})
 			return
 		}
-		done(p.admit(e, d.ProductKey, d.Name, id.Ext()))
+		a, why := p.admit(e, d.ProductKey, d.Name, id.Ext())
+		if why == nil && units && !isGateway(a.Principal) {
+			a.Key = broker.UnitKey(a.Key, holder)
+		}
+		done(a, why)
 	})
 	if !queued {
 		done(nil, busy(identity))

@@ -180,6 +180,7 @@ func (p *Platform) ResetDevice(ctx context.Context, who, pk, dn string) error {
 	if err := p.store.ResetDevice(ctx, pk, dn); err != nil {
 		return err
 	}
+	p.broker.ForgetUnits(DeviceKey(pk, dn))
 	p.changed(pk, dn)
 	p.audit(ctx, who, "device.reset", pk+"/"+dn, "")
 	return nil

@@ -93,21 +93,21 @@ func (p *Platform) informed(d *device, t alink.Topic, params devjson.Value) erro
 		p.remark(d, t, alink.CodeParameter, "params should have a version of at most 64 bytes, and a module of at most 64 if any")
 		return nil
 	}
-	if err := p.store.PutModuleVersion(p.ctx, d.id, module, version); err != nil {
+	p.upgrades.mu.Lock()
+	defer p.upgrades.mu.Unlock()
+	ended, err := p.store.ReportVersion(p.ctx, d.id, module, version)
+	if err != nil {
 		return err
+	}
+	if ended > 0 {
+		p.logger.Info("upgrade ended", "productKey", d.pk, "deviceName", d.dn, "module", module, "version", version, "state", string(store.TaskSuccess))
 	}
 	tasks, err := p.store.OpenTasks(p.ctx, d.id, module)
 	if err != nil {
 		return err
 	}
 	for _, k := range tasks {
-		if version == k.Package.Version {
-			if err := p.moveTask(k, store.TaskSuccess, 100, "", time.Time{}); err != nil {
-				return err
-			}
-			continue
-		}
-		if err := p.pushTask(d, k); err != nil {
+		if err := p.push(d, k); err != nil {
 			return err
 		}
 	}
@@ -134,8 +134,19 @@ func (p *Platform) ready(k *store.Task) bool {
 	return true
 }
 
-// pushTask tells a device that is online of its upgrade. It is written down first.
+// pushTask tells a device that is online of its upgrade. Meanwhile no report of the
+// device is taken: what it has reported it is not told again.
 func (p *Platform) pushTask(d *device, k store.Task) error {
+	p.upgrades.mu.Lock()
+	defer p.upgrades.mu.Unlock()
+	return p.push(d, k)
+}
+
+// push is pushTask for who holds the mutex. The push is written down first.
+func (p *Platform) push(d *device, k store.Task) error {
+	if k.Reported == k.Package.Version { // a job that was made while the device reported it
+		return p.moveTask(k, store.TaskSuccess, 100, "", time.Time{})
+	}
 	if !p.ready(&k) || !p.broker.Online(d.key) {
 		return nil
 	}

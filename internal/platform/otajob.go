@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"github.com/linkstead/linkstead/internal/store"
@@ -21,7 +22,12 @@ const (
 )
 
 // upgrades wakes the scheduler of upgrade jobs.
-type upgrades struct{ wake chan struct{} }
+type upgrades struct {
+	wake chan struct{}
+	// mu is held from the decision that a device is told of its upgrade until it has
+	// been told, and while a version it reports is taken.
+	mu sync.Mutex
+}
 
 func (u *upgrades) init() { u.wake = make(chan struct{}, 1) }
 

@@ -20,6 +20,7 @@ type Broker interface {
 	Disconnect(key string)
 	DisconnectOwner(owner string)
 	Forget(key string)
+	ForgetUnits(key string)
 	Carry(gateway string, principal any, key string, rights broker.Rights, profile *broker.Profile, clean bool, done func(carried bool))
 	PutDown(gateway string, principal any, key string, done func())
 }

@@ -49,6 +49,12 @@ type subSessions struct {
 	rate     map[string]*loginRate
 }
 
+// isGateway reports whether a login is that of a gateway.
+func isGateway(principal any) bool {
+	d, ok := principal.(*device)
+	return ok && d.subs != nil
+}
+
 func (d *device) gatewayNode() bool {
 	return d.subs != nil && d.product.nodeType() == string(store.NodeGateway)
 }

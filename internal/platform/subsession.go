@@ -61,7 +61,7 @@ func (c *gatewayCall) read(w *worker, payload []byte) bool {
 		if errors.As(err, &e) {
 			code = e.Code
 		}
-		c.reply(code, nil, "")
+		c.refuse(code, err.Error())
 		return false
 	}
 	c.id, c.ack, c.params = string([]byte(w.request.ID)), w.request.Ack, w.request.Params
@@ -85,10 +85,20 @@ func (c *gatewayCall) payload(code alink.Code, data []byte, message string) []by
 	return alink.AppendReply(nil, code, data, c.id, message, c.t.Method(), "")
 }
 
-// reply answers the request, unless its sender wants no reply.
+// refuse answers a request that cannot be read; why is for the gateway's log.
+func (c *gatewayCall) refuse(code alink.Code, why string) {
+	c.p.remark(c.d, c.t, code, why)
+	c.reply(code, nil, "")
+}
+
+// reply answers the request, unless its sender wants no reply. A refusal is in the
+// gateway's log.
 func (c *gatewayCall) reply(code alink.Code, data []byte, message string) {
 	if c.ack {
 		c.x.Reply([]byte(c.t.ReplyTopic()), c.payload(code, data, message))
+	}
+	if code != alink.CodeSuccess {
+		c.p.remark(c.d, c.t, code, message)
 	}
 	if code != alink.CodeSuccess && c.p.noise.allow(c.p.now().Unix()) {
 		if message == "" {

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
@@ -109,23 +108,29 @@ func (s *Store) DeletePackage(ctx context.Context, id int64) error {
 	})
 }
 
-// PutModuleVersion records the version that a device reported of a module. It
-// writes nothing if that is what was known.
-func (s *Store) PutModuleVersion(ctx context.Context, deviceID int64, module, version string) error {
-	const op = "put module version"
+// ReportVersion records the version that a device reported of a module, and ends
+// the open tasks that were to bring it there as successes, in one transaction: no
+// task is left that would give a device what it has. It returns how many ended, and
+// writes nothing if all of that was known.
+func (s *Store) ReportVersion(ctx context.Context, deviceID int64, module, version string) (ended int64, err error) {
+	const op = "report version"
 	key := fmt.Sprint("of device ", deviceID)
-	row, err := s.r.row(ctx, `select version from device_module where device = $1 and module = $2`, deviceID, module)
+	const open = `k.device = $1 and k.module = $2 and k.state in ('pending', 'pushed', 'upgrading')
+		and k.job in (select j.id from ota_job j join ota_package p on p.id = j.package where p.version = $3)`
+	row, err := s.r.row(ctx, `select coalesce((select version from device_module where device = $1 and module = $2), ''), exists (select 1 from ota_task k where `+open+`)`,
+		deviceID, module, version)
 	if err != nil {
-		return wrap(op, key, err)
+		return 0, wrap(op, key, err)
 	}
 	var have string
-	switch err := row.Scan(&have); {
-	case err == nil && have == version:
-		return nil
-	case err != nil && !errors.Is(err, sql.ErrNoRows):
-		return wrap(op, key, err)
+	var reached int64
+	if err := row.Scan(&have, &reached); err != nil {
+		return 0, wrap(op, key, err)
 	}
-	return s.write(ctx, op, key, func(t *tx) error {
+	if have == version && reached == 0 {
+		return 0, nil
+	}
+	err = s.write(ctx, op, key, func(t *tx) error {
 		if err := t.deviceExists(ctx, op, key, deviceID); err != nil {
 			return err
 		}
@@ -137,8 +142,14 @@ func (s *Store) PutModuleVersion(ctx context.Context, deviceID int64, module, ve
 		if err == nil && n[0] > MaxModules {
 			err = &Error{Kind: KindLimit, Op: op, Key: key, Err: fmt.Errorf("it would have %d modules, allowed are %d", n[0], MaxModules)}
 		}
+		if err != nil {
+			return err
+		}
+		ended, err = t.exec(ctx, `update ota_task as k set state = 'success', step = 100, reason = '', due_at = 0, changed_at = $4 where `+open,
+			deviceID, module, version, s.now())
 		return err
 	})
+	return ended, err
 }
 
 // MaxModules is how many modules a device may report.

@@ -61,14 +61,24 @@ func (q *queue) restore(old map[int64]status) {
 	}
 }
 
-func writeStatus(ctx context.Context, t *tx, changes map[int64]status) error {
+// writeStatus stores changes. A login of before a device was reset, which was still
+// waiting, does not activate it again; resets are the times of that.
+func writeStatus(ctx context.Context, t *tx, changes map[int64]status, resets map[int64]int64) error {
 	for device, st := range changes {
+		activates := st.online
+		if reset, ok := resets[device]; ok && st.online != 0 {
+			if st.online <= reset {
+				activates = 0
+			} else {
+				delete(resets, device)
+			}
+		}
 		if _, err := t.exec(ctx, `update device set
-			activated_at = case when activated_at = 0 then $2 else activated_at end,
+			activated_at = case when activated_at = 0 then $5 else activated_at end,
 			last_online_at = case when $2 > 0 then $2 else last_online_at end,
 			last_offline_at = case when $3 > 0 then $3 else last_offline_at end,
 			last_addr = case when $4 <> '' then $4 else last_addr end
-			where id = $1`, device, st.online, st.offline, st.addr); err != nil {
+			where id = $1`, device, st.online, st.offline, st.addr, activates); err != nil {
 			return err
 		}
 	}

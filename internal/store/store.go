@@ -139,10 +139,11 @@ type Store struct {
 
 	r *reader // the read connections
 
-	wmu    sync.Mutex // one write transaction at a time; guards w, round and wr
+	wmu    sync.Mutex // one write transaction at a time; guards w, round, wr and resets
 	w      *tx
 	wdb    *sql.DB
-	round  int64 // the last round committed, see history.go
+	round  int64           // the last round committed, see history.go
+	resets map[int64]int64 // when devices were reset that have not logged in since, ms
 	wr     writer
 	closed atomic.Bool
 

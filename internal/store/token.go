@@ -67,24 +67,26 @@ func (s *Store) NewToken(ctx context.Context, deviceID int64, holder, clientID s
 	return t, text, nil
 }
 
-// CheckToken returns the device that a client id and token belong to. It fails
+// CheckToken returns the device that a client id and token belong to, and for whom the
+// token was made. It fails
 // with ErrNotFound if there is no such token, it is another or its time is over.
-func (s *Store) CheckToken(ctx context.Context, clientID, token string) (Device, error) {
+func (s *Store) CheckToken(ctx context.Context, clientID, token string) (d Device, holder string, err error) {
 	const op = "check token"
-	row, err := s.r.row(ctx, `select device, token, expires_at from device_token where client_id = $1`, clientID)
+	row, err := s.r.row(ctx, `select device, holder, token, expires_at from device_token where client_id = $1`, clientID)
 	if err != nil {
-		return Device{}, wrap(op, "", err)
+		return Device{}, "", wrap(op, "", err)
 	}
 	var device, expires int64
 	var want []byte
-	if err := row.Scan(&device, &want, &expires); err != nil {
-		return Device{}, wrap(op, "", err)
+	if err := row.Scan(&device, &holder, &want, &expires); err != nil {
+		return Device{}, "", wrap(op, "", err)
 	}
 	sum := sha256.Sum256([]byte(token))
 	if subtle.ConstantTimeCompare(sum[:], want) != 1 || expires > 0 && expires < s.now() {
-		return Device{}, &Error{Kind: KindNotFound, Op: op}
+		return Device{}, "", &Error{Kind: KindNotFound, Op: op}
 	}
-	return s.DeviceByID(ctx, device)
+	d, err = s.DeviceByID(ctx, device)
+	return d, holder, err
 }
 
 // CountTokens is how many tokens a device has that do not expire.
@@ -109,6 +111,10 @@ func (s *Store) ResetDevice(ctx context.Context, productKey, name string) error 
 		if _, err := t.exec(ctx, `delete from device_token where device = $1`, ids[0]); err != nil {
 			return err
 		}
+		if s.resets == nil {
+			s.resets = make(map[int64]int64)
+		}
+		s.resets[ids[0]] = s.now()
 		_, err = t.exec(ctx, `update device set activated_at = 0 where id = $1`, ids[0])
 		return err
 	})

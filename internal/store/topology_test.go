@@ -53,18 +53,18 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d, err := s.CheckToken(ctx, first.ClientID, text.Reveal()); err != nil || d.ID != dev.ID {
+	if d, holder, err := s.CheckToken(ctx, first.ClientID, text.Reveal()); err != nil || d.ID != dev.ID || holder != "unit0" {
 		t.Errorf("%v, %v", d, err)
 	}
 	for _, wrong := range []string{"", "x", text.Reveal() + "x"} {
-		if _, err := s.CheckToken(ctx, first.ClientID, wrong); !errors.Is(err, ErrNotFound) {
+		if _, _, err := s.CheckToken(ctx, first.ClientID, wrong); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%q is taken: %v", wrong, err)
 		}
 	}
 	if _, _, err := s.NewToken(ctx, dev.ID, "unit0", "", time.Time{}); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CheckToken(ctx, first.ClientID, text.Reveal()); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.CheckToken(ctx, first.ClientID, text.Reveal()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("the holder's older token is taken: %v", err)
 	}
 	for _, holder := range []string{"unit1", "unit2", "unit3", "unit4"} {
@@ -79,7 +79,7 @@ func TestTokens(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.CheckToken(ctx, over.ClientID, overText.Reveal()); !errors.Is(err, ErrNotFound) {
+	if _, _, err := s.CheckToken(ctx, over.ClientID, overText.Reveal()); !errors.Is(err, ErrNotFound) {
 		t.Errorf("a token whose time is over is taken: %v", err)
 	}
 	if err := s.ResetDevice(ctx, "a1prod", "dev1"); err != nil {

@@ -168,7 +168,7 @@ func (s *Store) writeRound(b *batch, folds []*head, oldest int64) error {
 				return err
 			}
 		}
-		if err := writeStatus(ctx, t, b.status); err != nil {
+		if err := writeStatus(ctx, t, b.status, s.resets); err != nil {
 			return err
 		}
 		if w.beforeCommit != nil {
