@@ -225,7 +225,7 @@ func (l *loop) route(p *publication, r *topics.Route[*Session]) {
 			l.deliver(p, &targets[t])
 		}
 	}
-	if pl.implicit != "" {
+	if pl.implicit != "" && !p.elsewhere {
 		if s := l.b.sessions.get(pl.implicit); s == nil {
 			l.drop(DropOffline, pl.implicit, p.topic, p.qos, len(p.payload))
 		} else if s != p.from || !p.noEcho {

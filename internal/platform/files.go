@@ -64,6 +64,22 @@ func (f *files) came(c broker.Connection) {
 	f.doors[c.Key] = door{c.Remote, c.Kind.Secure()}
 }
 
+// visited notes where a device without a connection came from, unless it has one.
+func (f *files) visited(key, remote string) {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.doors == nil {
+		f.doors = make(map[string]door)
+	}
+	if _, connected := f.doors[key]; !connected {
+		f.doors[key] = door{at, true}
+	}
+}
+
 func (f *files) went(c broker.Connection) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

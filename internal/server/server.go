@@ -156,7 +156,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	s.Platform = platform.New(platform.Options{
-		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg),
+		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg), FailedLogins: cfg.Limits.FailedLogins,
 		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL},
 	})
 	if err := s.openTrace(o.Logger); err != nil {

@@ -25,6 +25,10 @@ func (l *Loop) upgrade(c *Conn, buf []byte, start, end int) {
 		return
 	}
 	head := string(c.in[:i])
+	if l.isQuery(head) {
+		l.ask(c, bytes.Clone(c.in[:i+4]))
+		return
+	}
 	start += i + 4 - had
 	c.in = c.in[:0]
 	l.keep(c, nil)
