@@ -56,6 +56,13 @@ type credentials struct {
 	silent                 bool
 }
 
+// The doors, as records call them.
+const (
+	doorHTTPS = "https"
+	doorCoAP  = "coap"
+	doorCoAPS = "coaps"
+)
+
 // maxAuth is the largest body of an /auth, in bytes; the longest that devices send
 // has 300.
 const maxAuth = 1 << 10
@@ -124,6 +131,7 @@ func readCredentials(body []byte) (c credentials, err *turned) {
 type entrance struct {
 	failures *rate.Table[visitor] // nil: any number
 	ids      atomic.Int64         // of messages, see messageID
+	psks     psks
 }
 
 // visitor is who stands before a door: an address, and who it says it is.
@@ -170,9 +178,17 @@ func (p *Platform) enter(c credentials, door, remote, peer string) (*pass, *turn
 		p.turnedAway(door, peer, identity, c.clientID, err)
 		return nil, err
 	}
-	p.store.SetOnline(x.d.id, now, peer)
-	p.logger.Info("device authenticated", "productKey", x.d.pk, "deviceName", x.d.dn, "remote", peer, "transport", door)
+	if x.isProven() {
+		p.arrived(x, peer)
+	}
 	return x, nil
+}
+
+// arrived notes that a device is there. With its first pass it is activated.
+func (p *Platform) arrived(x *pass, peer string) {
+	p.store.SetOnline(x.d.id, p.now(), peer)
+	p.files.visited(x.d.key, peer, x.door != doorCoAP)
+	p.logger.Info("device authenticated", "productKey", x.d.pk, "deviceName", x.d.dn, "remote", peer, "transport", x.door)
 }
 
 func (p *Platform) check(c credentials, door string) (*pass, *turned) {
@@ -208,7 +224,13 @@ func (p *Platform) check(c credentials, door string) (*pass, *turned) {
 	}
 	d := newDevice(e, c.pk, c.dn, 0, p.now())
 	d.subs = nil // sub-devices log in through a connection, which there is none of
-	return &pass{d: d, clientID: c.clientID, token: newToken(), door: door, silent: c.silent, proven: true}, nil
+	x := &pass{d: d, clientID: c.clientID, token: newToken(), door: door, silent: c.silent, proven: door != doorCoAP}
+	if door == doorCoAP { // what came may be the repetition of what somebody overheard
+		x.random = newToken()[:16]
+		key := alink.NewCoAPKey(secret, x.random)
+		x.key, x.seqs = &key, alink.NewCoAPSeqs(firstSeq)
+	}
+	return x, nil
 }
 
 // turnedAway records that somebody was not let in.

@@ -65,7 +65,7 @@ func (f *files) came(c broker.Connection) {
 }
 
 // visited notes where a device without a connection came from, unless it has one.
-func (f *files) visited(key, remote string) {
+func (f *files) visited(key, remote string, secure bool) {
 	at, err := netip.ParseAddrPort(remote)
 	if err != nil {
 		return
@@ -76,7 +76,7 @@ func (f *files) visited(key, remote string) {
 		f.doors = make(map[string]door)
 	}
 	if _, connected := f.doors[key]; !connected {
-		f.doors[key] = door{at, true}
+		f.doors[key] = door{at, secure}
 	}
 }
 

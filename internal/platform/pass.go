@@ -26,7 +26,7 @@ type pass struct {
 	d        *device
 	clientID string
 	token    string
-	door     string // "https", "coap" or "coaps"
+	door     string // that it is good for
 	expires  time.Time
 	// key encrypts the messages of a symmetric CoAP session, nil for other doors.
 	key    *alink.CoAPKey
@@ -133,18 +133,20 @@ func (s *passes) find(token string, now time.Time) (x *pass, expired bool) {
 	return x, false
 }
 
-// prove notes that a pass is used by who knows the secret.
-func (s *passes) prove(x *pass) {
+// prove notes that a pass is used by who knows the secret, and reports whether that is
+// new.
+func (s *passes) prove(x *pass) (first bool) {
 	x.mu.Lock()
 	was := x.proven
 	x.proven = true
 	x.mu.Unlock()
 	if was {
-		return
+		return false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.limit(x.d.key, true)
+	return true
 }
 
 // revoke makes every pass of a device void.

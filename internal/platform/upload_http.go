@@ -153,13 +153,12 @@ func (p *Platform) authHTTP(w http.ResponseWriter, r *http.Request) {
 		writeAnswer(w, httpCodeOf(err.why, true), detail, nil)
 		return
 	}
-	p.files.visited(x.d.key, r.RemoteAddr)
 	writeAnswer(w, httpSuccess, "", append(devjson.AppendString([]byte(`{"token":`), x.token), '}'))
 }
 
 func (p *Platform) authenticateHTTP(r *http.Request) (*pass, *turned) {
 	malformed := func(c credentials, err *turned) (*pass, *turned) {
-		p.turnedAway("https", r.RemoteAddr, c.dn+"&"+c.pk, c.clientID, err)
+		p.turnedAway(doorHTTPS, r.RemoteAddr, c.dn+"&"+c.pk, c.clientID, err)
 		return nil, err
 	}
 	if err := sent(r, contentJSON); err != nil {
@@ -182,7 +181,7 @@ func (p *Platform) authenticateHTTP(r *http.Request) (*pass, *turned) {
 	if err != nil {
 		return malformed(c, err)
 	}
-	return p.enter(c, "https", hostOf(r.RemoteAddr), r.RemoteAddr)
+	return p.enter(c, doorHTTPS, hostOf(r.RemoteAddr), r.RemoteAddr)
 }
 
 // timeWindow is how far the timestamp of an /auth may be off.
@@ -221,7 +220,7 @@ func (p *Platform) uploadHTTP(w http.ResponseWriter, r *http.Request) {
 	case expired:
 		writeAnswer(w, httpTokenExpired, "", nil)
 		return
-	case x == nil || x.door != "https":
+	case x == nil || x.door != doorHTTPS:
 		writeAnswer(w, httpTokenInvalid, "", nil)
 		return
 	}
