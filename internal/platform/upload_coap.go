@@ -186,7 +186,7 @@ func (p *Platform) takeCoAP(ctx context.Context, x *pass, r *coap.Request) (coap
 	}
 	up, err := p.upload(ctx, x, topic, payload, qos)
 	if err == nil && len(up.reply) > maxDatagram && !x.silent {
-		return refuse(0, whyFailed, "the reply to %s has %d bytes, more than fit; the device has to ask over MQTT or HTTPS", clip(topic), len(up.reply))
+		return refuse(0, whyFailed, "the reply has %d bytes, more than fit; the device has to ask over MQTT or HTTPS", len(up.reply))
 	}
 	return 0, up, err
 }

@@ -373,7 +373,7 @@ func TestUploadCoAPRefusals(t *testing.T) {
 			t.Errorf("%s: %s %q, want %s %q", tt.name, a.status(), got, tt.want, tt.reason)
 		}
 	}
-	awaitLogLine(t, s, dn, "no encrypted text")
+	awaitLogLine(t, s, dn, "sequence number 1 was used before")
 	awaitLogLine(t, s, dn, "may not publish to /"+pk+"/other")
 	plain := c.message(customTopic, "y", nil)
 	plain.payload = []byte("in the clear, and not a multiple")
