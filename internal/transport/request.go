@@ -54,27 +54,27 @@ func (l *Loop) request(c *Conn, buf []byte, start, end int) {
 		return // what follows the request is not looked at
 	}
 	for start < end { // how much is kept depends on the head
-		n := min(end-start, l.requestLimit(c)+1-len(c.in))
+		n := min(end-start, l.requestLimit(c)+1-len(c.kept()))
 		if n <= 0 {
 			break
 		}
 		l.keep(c, buf[start:start+n])
 		start += n
 	}
-	if !isPost(c.in) { // the first bytes alone could have been one
-		err := &ProtocolError{Reason: annotate(c.in, c.kind.Secure() || c.layer != nil)}
+	if !isPost(c.kept()) { // the first bytes alone could have been one
+		err := &ProtocolError{Reason: annotate(c.kept(), c.kind.Secure() || c.layer != nil)}
 		l.server.refused(l, c, RefusedProtocol, err)
 		c.Abort(err)
 		return
 	}
-	head := bytes.Index(c.in, []byte("\r\n\r\n"))
+	head := bytes.Index(c.kept(), []byte("\r\n\r\n"))
 	if head < 0 {
-		if len(c.in) > upgradeBytes {
+		if len(c.kept()) > upgradeBytes {
 			l.refuseRequest(c, http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the request head has more than %d bytes", upgradeBytes))
 		}
 		return
 	}
-	body, err := contentLength(string(c.in[:head]))
+	body, err := contentLength(string(c.kept()[:head]))
 	size := head + 4 + body
 	limiter, _ := l.server.options.HTTP.(BodyLimiter)
 	switch {
@@ -87,23 +87,23 @@ func (l *Loop) request(c *Conn, buf []byte, start, end int) {
 			return
 		}
 		size = head + 4 // the body is not waited for
-	case len(c.in) < size:
+	case len(c.kept()) < size:
 		return
 	}
-	l.ask(c, bytes.Clone(c.in[:size]))
+	l.ask(c, bytes.Clone(c.kept()[:size]))
 }
 
 // requestLimit is how many bytes the request that c has begun may have.
 func (l *Loop) requestLimit(c *Conn) int {
 	limiter, ok := l.server.options.HTTP.(BodyLimiter)
-	head := bytes.Index(c.in, []byte("\r\n\r\n"))
+	head := bytes.Index(c.kept(), []byte("\r\n\r\n"))
 	if !ok || head < 0 {
 		return requestBytes
 	}
-	if body, err := contentLength(string(c.in[:head])); err != nil || head+4+body <= requestBytes {
+	if body, err := contentLength(string(c.kept()[:head])); err != nil || head+4+body <= requestBytes {
 		return requestBytes
 	}
-	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(c.in[:head+4])))
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(c.kept()[:head+4])))
 	if err != nil {
 		return requestBytes
 	}
@@ -120,8 +120,7 @@ func (l *Loop) ask(c *Conn, raw []byte) {
 	}
 	r.RemoteAddr = c.remote.String()
 	r.TLS = c.TLSState()
-	c.in = c.in[:0]
-	l.keep(c, nil)
+	l.dropKept(c)
 	s := l.server
 	if s.requests.Add(1) > requestsAtOnce {
 		s.requests.Add(-1)
