@@ -20,6 +20,7 @@ type signResult struct {
 func newSignCommand() *cobra.Command {
 	var triple tripleFlags
 	var login loginFlags
+	var door doorFlags
 	cmd := &cobra.Command{
 		Use:   "sign",
 		Short: "Turn a device's triple into client id, user name and password",
@@ -29,10 +30,14 @@ shows it:
 
   {"ProductKey": "a1ji0qFv6Jf", "DeviceName": "STC15", "DeviceSecret": "bc08…"}
 
+A device that uploads over HTTPS or CoAP authenticates with POST /auth instead: --http,
+--coap and --dtls print its body.
+
 The secret itself is never printed. No server is needed.`,
 		Example: `  linkstead sign -k a1ji0qFv6Jf -d STC15 --secret bc0834e2beeb03d37eeb7361cc387918
   linkstead sign --triple stc15.json
   linkstead sign --triple stc15.json --tls --method hmacsha256 --timestamp 2524608000000
+  linkstead sign --triple stc15.json --http
   linkstead sign -k a1ji0qFv6Jf -d STC15 --secret-file secret.txt --json`,
 		GroupID: groupOffline,
 		Args:    cobra.NoArgs,
@@ -44,6 +49,13 @@ The secret itself is never printed. No server is needed.`,
 			o, err := login.options()
 			if err != nil {
 				return err
+			}
+			other, err := door.chosen()
+			if err != nil {
+				return err
+			}
+			if other {
+				return door.print(cmd, door.sign(d, o))
 			}
 			r := signTriple(d, o)
 			return output(cmd, r, func(w io.Writer) error {
@@ -59,6 +71,7 @@ The secret itself is never printed. No server is needed.`,
 	cmd.Flags().SortFlags = false
 	triple.add(cmd.Flags())
 	login.add(cmd.Flags())
+	door.add(cmd.Flags())
 	return cmd
 }
 

@@ -23,6 +23,7 @@ type publication struct {
 	publisher   string
 	reply       bool // an answer to what its only receiver has just sent
 	noEcho      bool // not back to from, whatever it subscribed to
+	elsewhere   bool // its owner got it by another door: it goes to subscribers only
 	x           *Exchange
 	// exact: QoS 2, and its identifier is stored with what this turn stores. What
 	// other loops store of it is tied to that.

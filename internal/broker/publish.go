@@ -231,7 +231,7 @@ func (l *loop) route(p *publication, r *topics.Route[*Session]) {
 			l.deliver(p, &targets[t])
 		}
 	}
-	if pl.implicit != "" {
+	if pl.implicit != "" && !p.elsewhere {
 		l.toDevice(p, pl.implicit)
 	}
 	for _, g := range r.Shared {

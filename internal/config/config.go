@@ -59,6 +59,7 @@ type Config struct {
 	Auth    Auth    `toml:"auth" envPrefix:"AUTH_"`
 	Shared  Shared  `toml:"shared" envPrefix:"SHARED_"`
 	Files   Files   `toml:"files" envPrefix:"FILES_"`
+	CoAP    CoAP    `toml:"coap" envPrefix:"COAP_"`
 }
 
 // TLS configures encrypted connections.
@@ -274,6 +275,7 @@ func Default() Config {
 			SubLogins:     60,
 		},
 		History: History{Retention: Duration(30 * 24 * time.Hour)},
+		CoAP:    CoAP{Rate: 500, Sessions: 10_000},
 		Shared:  Shared{Strategy: "round_robin", Key: "topic"},
 		Observe: Observe{SysInterval: Duration(10 * time.Second), TraceBytes: 64 << 20, TraceDeviceBytes: 16 << 10},
 	}
@@ -366,6 +368,7 @@ func (c *Config) Validate() error {
 	c.Observe.validate(check)
 	c.Shared.validate(check)
 	c.Files.validate(check)
+	c.CoAP.validate(check)
 	if len(bad) > 0 {
 		return &InvalidError{bad}
 	}

@@ -87,6 +87,7 @@ func (p *Platform) changed(pk, dn string) {
 		e.revoked.Store(true)
 	}
 	p.devices.Invalidate(DeviceKey(pk, dn))
+	p.passes.revoke(DeviceKey(pk, dn))
 }
 
 // Connected notes that a client is there.

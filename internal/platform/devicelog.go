@@ -159,6 +159,7 @@ type remarkKey struct {
 	device int64
 	kind   alink.TopicKind
 	code   alink.Code
+	door   string // that it came by, if the door turned it away
 }
 
 const (
@@ -182,13 +183,18 @@ func (r *remarks) due(key remarkKey, now time.Time) bool {
 // remark writes into a device's log why a message of it was refused. It does not
 // block.
 func (p *Platform) remark(d *device, t alink.Topic, code alink.Code, message string) {
-	if !p.remarks.due(remarkKey{d.id, t.Kind, code}, p.now()) {
-		return
-	}
 	if message == "" {
 		message = code.Message()
 	}
-	line := store.LogLine{Source: "server", Level: "WARN", Module: t.Kind.String(), Code: strconv.Itoa(int(code)), Content: clip(message)}
+	p.note(d, remarkKey{device: d.id, kind: t.Kind, code: code}, t.Kind.String(), strconv.Itoa(int(code)), message)
+}
+
+// note is remark for lines of any module, of which key tells the kind.
+func (p *Platform) note(d *device, key remarkKey, module, code, message string) {
+	if !p.remarks.due(key, p.now()) {
+		return
+	}
+	line := store.LogLine{Source: "server", Level: "WARN", Module: module, Code: code, Content: clip(message)}
 	later(p.records, func() {
 		if err := p.store.AddDeviceLog(p.ctx, d.id, []store.LogLine{line}); err != nil {
 			p.logger.Debug("a line of a device's log could not be kept", "productKey", d.pk, "deviceName", d.dn, "error", err)

@@ -65,6 +65,22 @@ func (f *files) came(key string, c broker.Connection) {
 	f.doors[key] = append(f.doors[key], door{c.Remote, c.Kind.Secure()})
 }
 
+// visited notes where a device without a connection came from, unless it has one.
+func (f *files) visited(key, remote string, secure bool) {
+	at, err := netip.ParseAddrPort(remote)
+	if err != nil {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.doors == nil {
+		f.doors = make(map[string][]door)
+	}
+	if len(f.doors[key]) == 0 {
+		f.doors[key] = []door{{at, secure}}
+	}
+}
+
 func (f *files) went(key string, c broker.Connection) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

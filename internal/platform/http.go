@@ -17,17 +17,29 @@ import (
 // maxForm is the largest form of a device, in bytes.
 const maxForm = 8 << 10
 
-// ServeHTTP answers the HTTP requests that devices make before they connect
-// (spec/connect.md §9.1, §11; spec/services.md §13). Replies are short: some
-// devices have 256 bytes for them.
+// maxRequest is the largest body that is looked at of who has not shown who he is.
+const maxRequest = 16 << 10
+
+// ServeHTTP answers the HTTP requests of devices: those before they connect
+// (spec/connect.md §9.1, §11; spec/services.md §13), and messages of those that
+// never do (§14). Replies are short: some devices have 256 bytes for them.
 func (p *Platform) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/auth/register/device":
+	switch {
+	case r.URL.Path == "/auth":
+		p.authHTTP(w, r)
+	case strings.HasPrefix(r.URL.Path, "/topic/"):
+		p.uploadHTTP(w, r)
+	case r.ContentLength > maxRequest:
+		w.WriteHeader(http.StatusRequestEntityTooLarge)
+		writeForm(w, alink.CodeParameter, nil, "the request is too large")
+	case r.URL.Path == "/auth/register/device":
 		p.form(w, r, p.registerHTTP)
-	case "/auth/devicename":
+	case r.URL.Path == "/auth/devicename":
 		p.form(w, r, p.guide)
-	case "/auth/bootstrap":
+	case r.URL.Path == "/auth/bootstrap":
 		p.form(w, r, p.bootstrapHTTP)
+	case r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/auth/bootstrap/regionId/"):
+		p.form(w, r, p.bootstrapRegion)
 	default:
 		w.WriteHeader(http.StatusNotFound)
 		writeForm(w, alink.CodeNotFound, nil, "there is nothing at this path")
@@ -200,5 +212,10 @@ func (p *Platform) bootstrapHTTP(r *http.Request, f url.Values) (alink.Code, []b
 	if _, _, ok := names(f); !ok {
 		return alink.CodeParameter, nil, "productKey and deviceName are needed"
 	}
+	return alink.CodeSuccess, p.resources(r, store.Device{}, ""), ""
+}
+
+// bootstrapRegion is bootstrapHTTP for a device that asks for a region: there is one.
+func (p *Platform) bootstrapRegion(r *http.Request, _ url.Values) (alink.Code, []byte, string) {
 	return alink.CodeSuccess, p.resources(r, store.Device{}, ""), ""
 }

@@ -11,11 +11,13 @@ import (
 
 	"github.com/linkstead/linkstead/internal/broker"
 	"github.com/linkstead/linkstead/internal/store"
+	"github.com/linkstead/linkstead/mqtt"
 )
 
 // Broker is what the platform needs of the MQTT engine.
 type Broker interface {
 	Publish(m broker.Message, done func(error))
+	PublishFor(in broker.Inbound, done func(mqtt.ReasonCode, []broker.Reply))
 	Online(key string) bool
 	Disconnect(key string)
 	DisconnectOwner(owner string)
@@ -33,6 +35,10 @@ type Options struct {
 	Now func() time.Time
 	// Files is where firmware is and how its addresses are signed.
 	Files FileOptions
+	// FailedLogins is how many logins of one device from one address may fail in a
+	// minute at the doors beside MQTT; further ones are refused without a look. 0 is
+	// any number.
+	FailedLogins int
 	Settings
 }
 
@@ -84,6 +90,9 @@ type Platform struct {
 
 	subs subSessions
 
+	passes   passes
+	entrance entrance
+
 	noise    noise
 	calls    calls
 	figures  figures
@@ -130,6 +139,7 @@ func New(o Options) *Platform {
 	p.calls.init(o.Now())
 	p.figures.init()
 	p.users.init()
+	p.entrance.init(o.FailedLogins)
 	p.files.options = o.Files
 	p.upgrades.init()
 	p.scripts.init()

@@ -22,6 +22,7 @@ import (
 	"github.com/linkstead/linkstead/internal/admin"
 	"github.com/linkstead/linkstead/internal/backup"
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/coap"
 	"github.com/linkstead/linkstead/internal/config"
 	"github.com/linkstead/linkstead/internal/memory"
 	"github.com/linkstead/linkstead/internal/platform"
@@ -97,6 +98,7 @@ type Server struct {
 	adminServer *http.Server
 	filesServer *http.Server // nil if files are not served
 	filesAddr   string
+	coap        *coap.Server // nil if it is not served
 	adminAddr   net.Addr
 	token       string
 	newKey      bool
@@ -156,7 +158,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	s.Platform = platform.New(platform.Options{
-		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg),
+		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg), FailedLogins: cfg.Limits.FailedLogins,
 		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL},
 	})
 	if err := s.openTrace(o.Logger); err != nil {
@@ -198,6 +200,9 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 		return nil, err
 	}
 	if err := s.serveFiles(); err != nil {
+		return nil, err
+	}
+	if err := s.serveCoAP(exempt); err != nil {
 		return nil, err
 	}
 	s.guard = memory.Start(memory.Options{Limit: int64(cfg.Limits.Memory), Logger: o.Logger, Changed: s.tight})

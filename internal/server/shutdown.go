@@ -48,7 +48,12 @@ func (s *Server) shutdown(ctx context.Context) error {
 		}
 		s.options.Notify.Stopping(within + closePatience)
 		s.transport.StopAccepting()
-		cutOff = s.Broker.Drain(ctx)
+		if s.coap != nil { // what it has begun is still published
+			patience, cancel := context.WithTimeout(ctx, within/4)
+			cutOff = s.coap.Shutdown(patience)
+			cancel()
+		}
+		cutOff = errors.Join(cutOff, s.Broker.Drain(ctx))
 		s.drained.Store(true)
 		cutOff = errors.Join(cutOff, s.transport.Shutdown(ctx))
 	}

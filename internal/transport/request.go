@@ -11,13 +11,23 @@ import (
 	"strings"
 )
 
-// Devices that are made for the cloud send their few HTTP requests to another host
-// of it, but to a port of this server once names are pointed here. So a POST is
-// taken where MQTT is: one request, one answer, and the connection ends.
+// Devices that are made for the cloud send their HTTP requests to another host of
+// it, but to a port of this server once names are pointed here. So a POST is taken
+// where MQTT is: one request, one answer, and the connection ends, unless the client
+// asks for it to stay. The time for the login is then that for the next request.
 
 // requestBytes is the most that a request may have, head and body. Nobody has logged
-// in, so it is what a CONNECT may have.
+// in, so it is what a CONNECT may have. A BodyLimiter may allow more.
 const requestBytes = 16 << 10
+
+// BodyLimiter is an Options.HTTP that takes larger bodies than others from those who
+// show who they are.
+type BodyLimiter interface {
+	// BodyLimit is the most bytes that the body of a request may have, by its head;
+	// 0 is what anybody may send. It is called on event loops and must not block. A
+	// request that has more is given to ServeHTTP without its body, to be refused.
+	BodyLimit(r *http.Request) int
+}
 
 // requestsAtOnce is how many requests are answered at the same time; further ones
 // are told to come back.
@@ -32,12 +42,25 @@ func isPost(b []byte) bool {
 	return string(b[:n]) == post[:n]
 }
 
+// isQuery reports whether a request head is that of a GET which is for the HTTP
+// handler, and no WebSocket upgrade.
+func (l *Loop) isQuery(head string) bool {
+	return l.server.options.HTTP != nil && strings.HasPrefix(head, "GET /auth/")
+}
+
 // request collects an HTTP request and has it answered.
 func (l *Loop) request(c *Conn, buf []byte, start, end int) {
 	if c.phase == phaseAnswer || c.flags&flagEnding != 0 {
 		return // what follows the request is not looked at
 	}
-	l.keep(c, buf[start:min(end, start+max(0, requestBytes+1-len(c.kept())))])
+	for start < end { // how much is kept depends on the head
+		n := min(end-start, l.requestLimit(c)+1-len(c.kept()))
+		if n <= 0 {
+			break
+		}
+		l.keep(c, buf[start:start+n])
+		start += n
+	}
 	if !isPost(c.kept()) { // the first bytes alone could have been one
 		err := &ProtocolError{Reason: annotate(c.kept(), c.kind.Secure() || c.layer != nil)}
 		l.server.refused(l, c, RefusedProtocol, err)
@@ -53,17 +76,44 @@ func (l *Loop) request(c *Conn, buf []byte, start, end int) {
 	}
 	body, err := contentLength(string(c.kept()[:head]))
 	size := head + 4 + body
+	limiter, _ := l.server.options.HTTP.(BodyLimiter)
 	switch {
 	case err != nil:
 		l.refuseRequest(c, http.StatusLengthRequired, err.Error())
 		return
-	case size > requestBytes:
-		l.refuseRequest(c, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes", requestBytes))
-		return
+	case size > l.requestLimit(c):
+		if limiter == nil {
+			l.refuseRequest(c, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes", requestBytes))
+			return
+		}
+		size = head + 4 // the body is not waited for
 	case len(c.kept()) < size:
 		return
 	}
-	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(bytes.Clone(c.kept()[:size]))))
+	l.ask(c, bytes.Clone(c.kept()[:size]))
+}
+
+// requestLimit is how many bytes the request that c has begun may have.
+func (l *Loop) requestLimit(c *Conn) int {
+	limiter, ok := l.server.options.HTTP.(BodyLimiter)
+	head := bytes.Index(c.kept(), []byte("\r\n\r\n"))
+	if !ok || head < 0 {
+		return requestBytes
+	}
+	if body, err := contentLength(string(c.kept()[:head])); err != nil || head+4+body <= requestBytes {
+		return requestBytes
+	}
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(c.kept()[:head+4])))
+	if err != nil {
+		return requestBytes
+	}
+	r.TLS = c.TLSState()
+	return max(requestBytes, head+4+limiter.BodyLimit(r))
+}
+
+// ask hands a request to the HTTP handler.
+func (l *Loop) ask(c *Conn, raw []byte) {
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(raw)))
 	if err != nil {
 		l.refuseRequest(c, http.StatusBadRequest, err.Error())
 		return
@@ -79,9 +129,11 @@ func (l *Loop) request(c *Conn, buf []byte, start, end int) {
 	}
 	c.phase = phaseAnswer
 	id := c.id
+	// A body that is not there has not been read: the next request cannot be told from it.
+	stay := hasToken(r.Header.Get("Connection"), "keep-alive") && !bytes.HasSuffix(raw, []byte("\r\n\r\n")) && r.Method == http.MethodPost
 	s.helpers.Go(func() {
 		defer s.requests.Add(-1)
-		a := &answer{header: http.Header{}, status: http.StatusOK}
+		a := &answer{header: http.Header{}, status: http.StatusOK, stay: stay}
 		a.serve(s, r)
 		l.Post(answered{c, id, a})
 	})
@@ -109,7 +161,7 @@ func contentLength(head string) (int, error) {
 func (l *Loop) refuseRequest(c *Conn, status int, reason string) {
 	err := &ProtocolError{Reason: "an HTTP request that cannot be answered: " + reason}
 	l.server.refused(l, c, RefusedUpgrade, err)
-	c.Write(appendAnswer(nil, status, "text/plain", []byte(reason+"\n")))
+	c.Write(appendAnswer(nil, status, "text/plain", false, []byte(reason+"\n")))
 	c.Close(err)
 }
 
@@ -118,13 +170,14 @@ type answer struct {
 	header http.Header
 	status int
 	body   []byte
+	stay   bool // the connection does
 }
 
 func (a *answer) serve(s *Server, r *http.Request) {
 	defer func() {
 		if v := recover(); v != nil {
 			s.options.Logger.Error("internal error; the request is answered 500, the server goes on", "in", "HTTP", "remote", r.RemoteAddr, "error", v, "stack", string(debug.Stack()))
-			a.status, a.body = http.StatusInternalServerError, nil
+			a.status, a.body, a.stay = http.StatusInternalServerError, nil, false
 		}
 	}()
 	s.options.HTTP.ServeHTTP(a, r)
@@ -159,14 +212,26 @@ func (t answered) Run(*Loop) {
 	if kind == "" {
 		kind = "application/json"
 	}
-	c.Write(appendAnswer(nil, t.a.status, kind, t.a.body))
-	c.Close(errAnswered)
+	l := c.loop
+	stay := t.a.stay && t.a.status == http.StatusOK && !l.server.closing.Load()
+	c.Write(appendAnswer(nil, t.a.status, kind, stay, t.a.body))
+	if !stay {
+		c.Close(errAnswered)
+		return
+	}
+	c.phase = phaseRequest
+	c.until = l.nowNano + int64(l.server.limits.Load().OpeningTimeout)
+	l.arm(c)
 }
 
 // appendAnswer appends an answer in the form that small clients read: status line
 // HTTP/1.1, exact Content-Length, nothing in pieces (spec/connect.md §11).
-func appendAnswer(dst []byte, status int, kind string, body []byte) []byte {
-	dst = fmt.Appendf(dst, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n",
-		status, http.StatusText(status), kind, len(body))
+func appendAnswer(dst []byte, status int, kind string, stay bool, body []byte) []byte {
+	connection := "close"
+	if stay {
+		connection = "keep-alive"
+	}
+	dst = fmt.Appendf(dst, "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %d\r\nConnection: %s\r\n\r\n",
+		status, http.StatusText(status), kind, len(body), connection)
 	return append(dst, body...)
 }

@@ -25,6 +25,10 @@ func (l *Loop) upgrade(c *Conn, buf []byte, start, end int) {
 		return
 	}
 	head := string(c.kept()[:i])
+	if l.isQuery(head) {
+		l.ask(c, bytes.Clone(c.kept()[:i+4]))
+		return
+	}
 	start += i + 4 - had
 	l.dropKept(c)
 	key, protocol, status, reason := parseUpgrade(head)
