@@ -113,6 +113,11 @@ func packetLine(p admin.Packet) string {
 	case len(p.Base64) > 0:
 		fmt.Fprintf(&b, " [% x]", p.Base64)
 	}
+	if p.Properties != nil {
+		if lines := p.Properties.Lines(); len(lines) > 0 {
+			b.WriteString(" {" + strings.Join(lines, ", ") + "}")
+		}
+	}
 	if p.Info != "" {
 		b.WriteString(" " + p.Info)
 	}

@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -27,6 +28,8 @@ type Packet struct {
 	// Text is the payload if it is text, otherwise Base64 is.
 	Text   string `json:"text,omitempty"`
 	Base64 []byte `json:"base64,omitempty"`
+	// Properties are those of a PUBLISH of MQTT 5.0 that go on to its receivers.
+	Properties *platform.MessageProperties `json:"properties,omitempty"`
 	// Info says in a few words what a packet without a topic says.
 	Info  string `json:"info,omitempty"`
 	Bytes int    `json:"bytes,omitempty"`
@@ -75,6 +78,7 @@ func (p *Packet) decode(f mqtt.Frame, v mqtt.Version) error {
 			return err
 		}
 		p.Topic, p.QoS, p.Dup, p.Retain, p.PacketID = string(m.Topic), m.QoS, m.Dup, m.Retain, m.PacketID
+		p.Properties = platform.PropertiesOf(m.Properties)
 		if utf8.Valid(m.Payload) {
 			p.Text = string(m.Payload)
 		} else {
