@@ -16,8 +16,12 @@ type Packet struct {
 	Time int64 `json:"time"` // Unix milliseconds
 	// Session is d:{productKey}/{deviceName} or a:{clientId}; Device is only the
 	// former's name.
-	Session   string `json:"session,omitempty"`
-	Device    string `json:"device,omitempty"`
+	Session string `json:"session,omitempty"`
+	Device  string `json:"device,omitempty"`
+	// SubDevice is the sub-device whose packet it is on its gateway's connection; for
+	// who watches the sub-device, that is Device, and Gateway is its gateway.
+	SubDevice string `json:"subDevice,omitempty"`
+	Gateway   string `json:"gateway,omitempty"`
 	Direction string `json:"direction,omitempty"` // "up": to the server, "down": from it
 	Packet    string `json:"packet,omitempty"`    // PUBLISH, PUBACK …; empty: only a sign of life
 	PacketID  uint16 `json:"packetId,omitempty"`
@@ -46,6 +50,7 @@ func newPacket(t broker.Traffic, hex, explain bool) Packet {
 	if device, ok := strings.CutPrefix(t.Key, "d:"); ok {
 		p.Device = device
 	}
+	p.SubDevice, p.Gateway = strings.TrimPrefix(t.Sub, "d:"), strings.TrimPrefix(t.Via, "d:")
 	direction := mqtt.FromClient
 	if t.FromServer {
 		p.Direction, direction = "down", mqtt.FromServer

@@ -108,6 +108,9 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	}
 
 	l.traceAccepted(c, r.Topic, p)
+	if p.QoS > 0 && asked.actor != c.session.key {
+		c.own(p.PacketID, asked.actor)
+	}
 	pub := &l.pub
 	*pub = publication{
 		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: asked.actor,
