@@ -17,6 +17,7 @@ type callFlags struct {
 	noCheck bool
 	timeout time.Duration
 	id      string
+	propertyFlags
 }
 
 func (f *callFlags) register(cmd *cobra.Command) {
@@ -24,10 +25,11 @@ func (f *callFlags) register(cmd *cobra.Command) {
 	cmd.Flags().BoolVar(&f.noWait, "no-wait", false, "only send, do not await the reply")
 	cmd.Flags().BoolVar(&f.noCheck, "no-check", false, "send what the thing model does not allow")
 	cmd.Flags().StringVar(&f.id, "id", "", "message id to use, a decimal `number`; made up if not given")
+	f.propertyFlags.register(cmd)
 }
 
 func (f *callFlags) request() admin.CallRequest {
-	return admin.CallRequest{Wait: !f.noWait, TimeoutMS: f.timeout.Milliseconds(), ID: f.id, NoCheck: f.noCheck}
+	return admin.CallRequest{Wait: !f.noWait, TimeoutMS: f.timeout.Milliseconds(), ID: f.id, NoCheck: f.noCheck, Properties: f.properties()}
 }
 
 // alinkOK is the code of a reply that says yes.
@@ -44,10 +46,11 @@ func printCall(cmd *cobra.Command, device string, r platform.CallResult) error {
 			return err
 		}
 		if len(r.Data) > 0 && string(r.Data) != "{}" {
-			_, err := fmt.Fprintln(w, printable(string(r.Data)))
-			return err
+			if _, err := fmt.Fprintln(w, printable(string(r.Data))); err != nil {
+				return err
+			}
 		}
-		return nil
+		return printProperties(w, r.Properties)
 	})
 	if err == nil && r.Replied && r.Code != alinkOK {
 		return refusedError("the device refused: code %d %s", r.Code, r.Message)

@@ -12,6 +12,7 @@ import (
 func newPublishCommand() *cobra.Command {
 	t := new(target)
 	var in admin.PublishRequest
+	var properties propertyFlags
 	var file string
 	cmd := online(&cobra.Command{
 		Use:   "publish TOPIC [PAYLOAD]",
@@ -36,6 +37,7 @@ and to the device that a system topic belongs to. With --qos 1 it waits for who 
 				}
 				payload = b
 			}
+			in.Properties = properties.properties()
 			in.Topic, in.Text, in.Base64 = args[0], "", nil
 			if utf8.Valid(payload) {
 				in.Text = string(payload)
@@ -48,6 +50,7 @@ and to the device that a system topic belongs to. With --qos 1 it waits for who 
 			return printDone(cmd, "published to "+args[0])
 		}),
 	}, t)
+	properties.register(cmd)
 	cmd.Flags().Uint8Var(&in.QoS, "qos", 0, "0 or 1")
 	cmd.Flags().BoolVar(&in.Retain, "retain", false, "keep it for who subscribes later; an empty payload removes it")
 	cmd.Flags().StringVar(&file, "file", "", "`file` that is the payload, - for standard input")

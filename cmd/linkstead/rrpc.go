@@ -28,6 +28,7 @@ func payloadArg(cmd *cobra.Command, args []string, i int, file string) ([]byte, 
 func newRRPCCommand() *cobra.Command {
 	t := new(target)
 	var in admin.RRPCRequest
+	var properties propertyFlags
 	var file string
 	timeout := 5 * time.Second
 	cmd := online(&cobra.Command{
@@ -47,6 +48,7 @@ must have asked for at its login (ext=1).`,
 			if in.Payload, err = payloadArg(cmd, args, 1, file); err != nil {
 				return err
 			}
+			in.Properties = properties.properties()
 			in.TimeoutMS = timeout.Milliseconds()
 			r, err := c.RRPC(cmd.Context(), pk, dn, in)
 			if err != nil {
@@ -54,14 +56,18 @@ must have asked for at its login (ext=1).`,
 			}
 			return output(cmd, r, func(w io.Writer) error {
 				if utf8.Valid(r.Payload) {
-					_, err := fmt.Fprintln(w, printable(string(r.Payload)))
+					_, err = fmt.Fprintln(w, printable(string(r.Payload)))
+				} else {
+					_, err = fmt.Fprintf(w, "% x\n", r.Payload)
+				}
+				if err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(w, "% x\n", r.Payload)
-				return err
+				return printProperties(w, r.Properties)
 			})
 		}),
 	}, t)
+	properties.register(cmd)
 	cmd.Flags().StringVar(&in.Topic, "topic", "", "a custom `topic` of the device")
 	cmd.Flags().StringVar(&file, "file", "", "`file` that is the payload, - for standard input")
 	cmd.Flags().DurationVar(&timeout, "timeout", timeout, "how long the answer is awaited, 1s to 8s")

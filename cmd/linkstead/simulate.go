@@ -15,6 +15,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -36,19 +37,35 @@ type simulateFlags struct {
 	address  string
 	secure   bool
 	ca       string
-	triples  string
-	product  string
 	model    string
 	shapes   []string
-	devices  int
+	rows     [3]kindFlags // of devices, gateways and sub-devices
 	rate     float64
 	qos      uint8
 	duration time.Duration
 	check    int
 }
 
-// simulatedProduct is the product that simulate makes if none is named.
-const simulatedProduct = "simulated"
+// kindFlags are what a fleet has of one kind, and where from.
+type kindFlags struct {
+	count   int
+	triples string // file
+	product string
+}
+
+// The rows of simulateFlags.
+const (
+	ownDevices = iota
+	gateways
+	subDevices
+)
+
+// simulatedProducts are the products that simulate makes if none is named.
+var simulatedProducts = [3]platform.Product{
+	{Name: "simulated", Description: "devices of linkstead simulate"},
+	{Name: "simulated gateways", Description: "gateways of linkstead simulate", NodeType: "gateway"},
+	{Name: "simulated sub-devices", Description: "sub-devices of linkstead simulate", NodeType: "subdevice"},
+}
 
 func newSimulateCommand() *cobra.Command {
 	var f simulateFlags
@@ -60,9 +77,12 @@ fit their product's thing model, answer what they are told, drop out and come ba
 say what they saw: how long replies took, which never came, and which acknowledged posts
 are not in the server's history.
 
-Devices that do not exist yet are registered through the management API, in a product
-that is made if none is named; their triples are kept in a file, readable by its owner
-alone, for the next run. With a file of triples that has enough of them no management
+With --gateways each gateway has a connection, and --sub-devices of its own that post over
+it: it adds them to its topology, logs them in and, with --churn, out and in again.
+
+Devices that do not exist yet are registered through the management API, in products
+that are made if none is named; their triples are kept in a file each, readable by its
+owner alone, for the next run. With a file of triples that has enough of them no management
 API is needed, and the server may be any that speaks the protocol: give --model then.
 
 Shapes of values:
@@ -73,6 +93,7 @@ missing or lost.`,
 		Example: `  linkstead simulate --devices 100 --interval 1s
   linkstead simulate --devices 10000 --interval 10s --duration 2m --churn 5m --commands 50
   linkstead simulate --shape Temp=sine:20:5:10m --shape Gas=constant:300 --events 30s
+  linkstead simulate --gateways 20 --sub-devices 50 --interval 5s --churn 2m
   linkstead simulate --triples fleet.csv --model model.json --address iot.example.org:1883`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return runSimulate(cmd, &f) },
@@ -83,9 +104,14 @@ missing or lost.`,
 	fl.StringVar(&f.address, "address", "", "MQTT `address` of the server, HOST:PORT; found through the management API if not given")
 	fl.BoolVar(&f.secure, "tls", false, "connect with TLS")
 	fl.StringVar(&f.ca, "ca", "", "`file` with the certificate of the authority to trust, such as DATA/tls/ca.crt")
-	fl.IntVarP(&f.devices, "devices", "n", 10, "`number` of devices")
-	fl.StringVar(&f.triples, "triples", "", "CSV `file` of ProductKey,DeviceName,DeviceSecret; made if it does not exist (default simulated-PRODUCTKEY.csv)")
-	fl.StringVar(&f.product, "product", "", "`ProductKey` of devices to register; a product called "+simulatedProduct+" if not given")
+	fl.IntVarP(&f.rows[ownDevices].count, "devices", "n", 10, "`number` of devices; 0 by default with --gateways")
+	fl.IntVar(&f.rows[gateways].count, "gateways", 0, "`number` of gateways")
+	fl.IntVar(&f.rows[subDevices].count, "sub-devices", 10, "`number` of sub-devices of each gateway, at most 1500")
+	for i, name := range []string{"", "gateway-", "sub-"} {
+		what := []string{"devices", "gateways", "sub-devices"}[i]
+		fl.StringVar(&f.rows[i].triples, name+"triples", "", "CSV `file` of ProductKey,DeviceName,DeviceSecret of "+what+"; made if it does not exist (default simulated-PRODUCTKEY.csv)")
+		fl.StringVar(&f.rows[i].product, name+"product", "", "`ProductKey` of "+what+" to register; a product called "+simulatedProducts[i].Name+" if not given")
+	}
 	fl.StringVar(&f.model, "model", "", "thing model, a `file` as the cloud exports it; otherwise the product's")
 	fl.StringArrayVar(&f.shapes, "shape", nil, "how a property goes on, `PROPERTY=SHAPE`; see above; can be given several times")
 	fl.StringSliceVar(&o.Properties, "properties", nil, "`identifiers` of the properties to post; all that can be read if not given")
@@ -96,7 +122,8 @@ missing or lost.`,
 	fl.Uint8Var(&f.qos, "qos", 1, "QoS of the posts, 0 or 1")
 	fl.BoolVar(&o.Persistent, "persistent", false, "connect with Clean Session 0")
 	fl.IntVar(&o.LoginRate, "logins", 500, "devices that log in a second at the beginning")
-	fl.DurationVar(&o.Churn, "churn", 0, "how long a device stays on average until it drops out, half of them without a DISCONNECT; 0: it stays")
+	fl.DurationVar(&o.Churn, "churn", 0, "how long a device or sub-device stays on average until it drops out, half of them without a word; 0: it stays")
+	fl.DurationVar(&o.GatewayChurn, "gateway-churn", 0, "how long a gateway's connection stays on average; its sub-devices go with it; 0: it stays")
 	fl.DurationVar(&o.Offline, "offline", 5*time.Second, "how long a device that dropped out stays away")
 	fl.DurationVar(&o.KeepAlive, "keep-alive", 2*time.Minute, "MQTT keep-alive")
 	fl.DurationVar(&o.Timeout, "timeout", 10*time.Second, "how long answers are awaited")
@@ -163,14 +190,26 @@ func runSimulate(cmd *cobra.Command, f *simulateFlags) error {
 func (f *simulateFlags) prepare(cmd *cobra.Command) error {
 	o := &f.options
 	o.QoS = f.qos
-	if f.devices < 1 || f.devices > 1_000_000 {
-		return usageError("--devices %d is not between 1 and 1000000", f.devices)
+	own, gw, subs := &f.rows[ownDevices].count, f.rows[gateways].count, &f.rows[subDevices].count
+	if gw > 0 && !cmd.Flags().Changed("devices") {
+		*own = 0
 	}
+	switch {
+	case *own < 0 || *own > 1_000_000 || *own+gw == 0:
+		return usageError("--devices %d is not between 1 and 1000000", *own)
+	case gw < 0 || gw > 100_000:
+		return usageError("--gateways %d is not between 0 and 100000", gw)
+	case gw == 0 && cmd.Flags().Changed("sub-devices"):
+		return usageError("--sub-devices need gateways: --gateways N")
+	case *subs < 1 || *subs > 1500:
+		return usageError("--sub-devices %d is not between 1 and 1500", *subs)
+	}
+	*subs *= gw // of all of them
 	if cmd.Flags().Changed("rate") {
 		if !(f.rate > 0) {
 			return usageError("--rate has to be above 0")
 		}
-		o.Interval = time.Duration(float64(f.devices) / f.rate * float64(time.Second))
+		o.Interval = time.Duration(float64(*own+*subs) / f.rate * float64(time.Second))
 	}
 	o.Shapes = make(map[string]simulate.Shape)
 	for _, s := range f.shapes {
@@ -247,84 +286,109 @@ func (f *simulateFlags) locate(ctx context.Context, api *client.Client, apiErr e
 
 // furnish finds triples and model, and makes what is missing.
 func (f *simulateFlags) furnish(ctx context.Context, say io.Writer, api *client.Client, apiErr error) error {
-	pk := f.product
-	if f.triples == "" {
-		if api == nil {
-			return apiErr
-		}
-		var err error
-		if pk, err = f.ensureProduct(ctx, api); err != nil {
-			return onlineError(err)
-		}
-		f.triples = "simulated-" + pk + ".csv"
-	}
-	devices, err := readTriples(f.triples)
-	if err != nil {
-		return err
-	}
-	if len(devices) > 0 {
-		pk = devices[0].ProductKey
-		for _, d := range devices {
-			if d.ProductKey != pk {
-				return usageError("%s has devices of the products %s and %s: a fleet is of one product", f.triples, pk, d.ProductKey)
-			}
-		}
-		if f.product != "" && f.product != pk {
-			return usageError("the devices of %s are of product %s, not %s", f.triples, pk, f.product)
-		}
-	}
-	if len(devices) < f.devices {
-		if api == nil {
-			return withHint(usageError("%s has %d devices, %d are wanted", f.triples, len(devices), f.devices), sentence(apiErr.Error()))
-		}
-		if pk == "" {
-			if pk, err = f.ensureProduct(ctx, api); err != nil {
-				return onlineError(err)
-			}
-		}
-		more, err := register(ctx, say, api, pk, len(devices), f.devices-len(devices))
-		if err != nil {
-			return onlineError(err)
-		}
-		devices = append(devices, more...)
-		if err := appendTriples(f.triples, more); err != nil {
-			return err
-		}
-		fmt.Fprintf(say, "%d devices of product %s are registered; their triples are in %s\n", len(more), pk, f.triples)
-	}
-	f.options.Devices = devices[:f.devices]
+	var found [3][]alink.Triple
 	var doc []byte
-	switch {
-	case f.model != "":
+	if f.model != "" {
+		var err error
 		if doc, err = os.ReadFile(f.model); err != nil {
 			return usageError("%w", err)
 		}
-	case api != nil:
-		if doc, err = api.ExportModel(ctx, pk); err != nil {
-			return onlineError(err)
-		}
-	default:
-		return withHint(usageError("the thing model of product %s is not known", pk), "Give it with --model FILE.")
 	}
+	for _, kind := range []int{ownDevices, subDevices, gateways} {
+		row := &f.rows[kind]
+		if row.count == 0 {
+			continue
+		}
+		pk, devices, err := f.triplesOf(ctx, say, api, apiErr, kind, doc)
+		if err != nil {
+			return err
+		}
+		found[kind] = devices
+		if doc == nil && kind != gateways {
+			if api == nil {
+				return withHint(usageError("the thing model of product %s is not known", pk), "Give it with --model FILE.")
+			}
+			if doc, err = api.ExportModel(ctx, pk); err != nil {
+				return onlineError(err)
+			}
+		}
+	}
+	f.options.Devices = found[ownDevices]
+	for i, t := range found[gateways] {
+		each := len(found[subDevices]) / len(found[gateways])
+		f.options.Gateways = append(f.options.Gateways, simulate.Gateway{Triple: t, SubDevices: found[subDevices][i*each : (i+1)*each]})
+	}
+	var err error
 	if f.options.Model, err = tsl.Parse(doc); err != nil {
 		return usageError("the thing model: %w", err)
 	}
 	return nil
 }
 
+// triplesOf finds the triples of one kind and registers what is missing, in a product
+// that gets the thing model doc if it is made.
+func (f *simulateFlags) triplesOf(ctx context.Context, say io.Writer, api *client.Client, apiErr error, kind int, doc []byte) (pk string, devices []alink.Triple, err error) {
+	row := &f.rows[kind]
+	pk = row.product
+	if row.triples == "" {
+		if api == nil {
+			return "", nil, apiErr
+		}
+		if pk, err = row.ensureProduct(ctx, api, kind, doc); err != nil {
+			return "", nil, onlineError(err)
+		}
+		row.triples = "simulated-" + pk + ".csv"
+	}
+	if devices, err = readTriples(row.triples); err != nil {
+		return "", nil, err
+	}
+	if len(devices) > 0 {
+		pk = devices[0].ProductKey
+		for _, d := range devices {
+			if d.ProductKey != pk {
+				return "", nil, usageError("%s has devices of the products %s and %s: a fleet is of one product", row.triples, pk, d.ProductKey)
+			}
+		}
+		if row.product != "" && row.product != pk {
+			return "", nil, usageError("the devices of %s are of product %s, not %s", row.triples, pk, row.product)
+		}
+	}
+	if len(devices) < row.count {
+		if api == nil {
+			return "", nil, withHint(usageError("%s has %d devices, %d are wanted", row.triples, len(devices), row.count), sentence(apiErr.Error()))
+		}
+		if pk == "" {
+			if pk, err = row.ensureProduct(ctx, api, kind, doc); err != nil {
+				return "", nil, onlineError(err)
+			}
+		}
+		more, err := register(ctx, say, api, pk, len(devices), row.count-len(devices))
+		if err != nil {
+			return "", nil, onlineError(err)
+		}
+		devices = append(devices, more...)
+		if err := appendTriples(row.triples, more); err != nil {
+			return "", nil, err
+		}
+		fmt.Fprintf(say, "%d devices of product %s are registered; their triples are in %s\n", len(more), pk, row.triples)
+	}
+	return pk, devices[:row.count], nil
+}
+
 // ensureProduct finds the product, or makes the one that simulate has of its own.
-func (f *simulateFlags) ensureProduct(ctx context.Context, api *client.Client) (string, error) {
-	if f.product != "" {
-		p, err := api.Product(ctx, f.product)
+func (row *kindFlags) ensureProduct(ctx context.Context, api *client.Client, kind int, doc []byte) (string, error) {
+	if row.product != "" {
+		p, err := api.Product(ctx, row.product)
 		return p.ProductKey, err
 	}
+	own := simulatedProducts[kind]
 	for after := ""; ; {
 		page, err := api.Products(ctx, after, listPage)
 		if err != nil {
 			return "", err
 		}
 		for _, p := range page {
-			if p.Name == simulatedProduct {
+			if p.Name == own.Name {
 				return p.ProductKey, nil
 			}
 		}
@@ -333,15 +397,12 @@ func (f *simulateFlags) ensureProduct(ctx context.Context, api *client.Client) (
 		}
 		after = page[len(page)-1].ProductKey
 	}
-	p, err := api.CreateProduct(ctx, platform.Product{Name: simulatedProduct, Description: "devices of linkstead simulate"})
-	if err != nil {
-		return "", err
+	p, err := api.CreateProduct(ctx, own)
+	if err != nil || kind == gateways {
+		return p.ProductKey, err
 	}
-	doc := demo.Model
-	if f.model != "" {
-		if doc, err = os.ReadFile(f.model); err != nil {
-			return "", usageError("%w", err)
-		}
+	if doc == nil {
+		doc = demo.Model
 	}
 	if _, err := api.ImportModel(ctx, p.ProductKey, doc); err != nil {
 		return "", err
@@ -447,11 +508,19 @@ func watch(w io.Writer, fleet *simulate.Fleet, ended <-chan struct{}) {
 		case <-tick.C:
 		}
 		r := fleet.Report()
-		fmt.Fprintf(w, "%s%d/%d online · %.0f posts/s · replies p50 %.1f ms, p99 %.1f ms · %d refused · %d broken · %d missing · %d commands%s",
-			start, r.Online, r.Devices, float64(r.Posts-last)/every.Seconds(), r.ReplyP50MS, r.ReplyP99MS,
-			r.LoginsRefused+r.Rejected, r.Broken, r.Missing, r.CommandsReceived, end)
+		fmt.Fprintf(w, "%s%s%s", start, liveLine(&r, float64(r.Posts-last)/every.Seconds()), end)
 		last = r.Posts
 	}
+}
+
+// liveLine says how a fleet is now.
+func liveLine(r *simulate.Report, rate float64) string {
+	line := fmt.Sprintf("%d/%d online", r.Online, r.Devices+r.Gateways)
+	if r.SubDevices > 0 {
+		line += fmt.Sprintf(" · %d/%d sub-devices", r.SubsOnline, r.SubDevices)
+	}
+	return line + fmt.Sprintf(" · %.0f posts/s · replies p50 %.1f ms, p99 %.1f ms · %d refused · %d broken · %d missing · %d commands",
+		rate, r.ReplyP50MS, r.ReplyP99MS, r.LoginsRefused+r.SubsRefused+r.Rejected, r.Broken+r.SubsBroken, r.Missing, r.CommandsReceived)
 }
 
 // printFleet tells people how it went.
@@ -462,12 +531,16 @@ func printFleet(w io.Writer, r *simulate.Report) error {
 	}
 	count := func(n int64, what string) string { return fmt.Sprintf("%d %s", n, what) }
 	fields := [][2]string{
-		{"devices", fmt.Sprintf("%d, %d online at once, %.1f s", r.Devices, r.MostAtOnce, r.Seconds)},
+		{"devices", fmt.Sprintf("%d, %d online at once, %.1f s", r.Devices+r.Gateways, r.MostAtOnce, r.Seconds)},
 		{"logins", strings.Join([]string{count(r.Logins, "done"), count(r.LoginsRefused, "refused"), count(r.DroppedOut, "dropped out"), count(r.Broken, "broken")}, ", ")},
 		{"posts", fmt.Sprintf("%d (%.0f/s), %d of them events, %d skipped", r.Posts, r.PostsPerS, r.Events, r.Skipped)},
 		{"answers", fmt.Sprintf("%d acknowledged, %d replied, %d rejected, %d missing, %d unknown since the connection ended", r.Acknowledged, r.Replied, r.Rejected, r.Missing, r.Unknown)},
 		{"reply time", fmt.Sprintf("p50 %.2f ms, p99 %.2f ms, p99.9 %.2f ms", r.ReplyP50MS, r.ReplyP99MS, r.ReplyP999MS)},
 		{"commands", fmt.Sprintf("%d received; %d sent, %d replied, %d lost", r.CommandsReceived, r.CommandsSent, r.CommandsReplied, r.CommandsLost)},
+	}
+	if r.Gateways > 0 {
+		fields = slices.Insert(fields, 2, [2]string{"sub-devices", fmt.Sprintf("%d of %d gateways, %d online at once; %d logins, %d refused, %d logged out, %d broken; %d requests, %d replied",
+			r.SubDevices, r.Gateways, r.MostSubs, r.SubLogins, r.SubsRefused, r.SubLogouts, r.SubsBroken, r.Requests, r.RequestsReplied)})
 	}
 	if r.Checked > 0 {
 		fields = append(fields, [2]string{"history", fmt.Sprintf("of %d devices compared: %d posts acknowledged, %d lost", r.Checked, r.CheckedKept, r.Lost)})

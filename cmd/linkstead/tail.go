@@ -23,6 +23,8 @@ func newTailCommand() *cobra.Command {
 		Short: "Watch what devices and the server say to each other, live",
 		Long: `Prints every MQTT packet of a device, or of all devices and applications, as it comes and
 goes: time, who, → to the server or ← from it, packet, topic, payload. Ctrl-C ends it.
+What a gateway says for a sub-device has the sub-device's name in brackets; a sub-device can
+be watched by its own name.
 Watching never slows a device down; what is missed is counted. Passwords are masked.`,
 		Example: `  linkstead tail
   linkstead tail a1ji0qFv6Jf/STC15 --explain
@@ -87,6 +89,9 @@ func packetLine(p admin.Packet) string {
 	if name == "" {
 		name = p.Session
 	}
+	if p.SubDevice != "" {
+		name += " [" + p.SubDevice + "]"
+	}
 	if p.Direction == "down" {
 		arrow = "←"
 	}
@@ -112,6 +117,11 @@ func packetLine(p admin.Packet) string {
 		b.WriteString(" " + p.Text)
 	case len(p.Base64) > 0:
 		fmt.Fprintf(&b, " [% x]", p.Base64)
+	}
+	if p.Properties != nil {
+		if lines := p.Properties.Lines(); len(lines) > 0 {
+			b.WriteString(" {" + strings.Join(lines, ", ") + "}")
+		}
 	}
 	if p.Info != "" {
 		b.WriteString(" " + p.Info)

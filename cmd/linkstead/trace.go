@@ -31,7 +31,8 @@ func newTraceCommand() *cobra.Command {
 		Long: `Prints the server's record of a device's messages, oldest first: time, → from the device
 or ← to it, what happened, packet, QoS, bytes, topic, and why a message was dropped. The
 record is kept on disk and bounded (settings observe.trace_bytes and trace_device_bytes);
-what came too fast to be kept is counted in it.`,
+what came too fast to be kept is counted in it. Messages of a sub-device are in its own
+record and in that of its gateway, with the sub-device's name in brackets.`,
 		Example: `  linkstead trace a1ji0qFv6Jf/STC15
   linkstead trace a1ji0qFv6Jf/STC15 --since 10m --json
   linkstead trace a1ji0qFv6Jf/STC15 --follow`,
@@ -115,6 +116,9 @@ func traceLine(e admin.TraceEntry) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s %s %-12s", time.UnixMilli(e.Time).Format("2006-01-02 15:04:05.000"), arrow, e.Event)
+	if e.SubDevice != "" {
+		b.WriteString(" [" + e.SubDevice + "]")
+	}
 	if e.Event == "left out" {
 		fmt.Fprintf(&b, " %d records: too many at once", e.Count)
 		return b.String() + "\n"

@@ -10,9 +10,12 @@ if (options.caFile) options.ca = fs.readFileSync(options.caFile);
 
 const client = mqtt.connect(JSON.parse(process.argv[2]), options);
 
+// Correlation data is text here.
+const shown = (properties) => Object.assign({}, properties, properties && properties.correlationData && { correlationData: properties.correlationData.toString() });
+
 client.on('connect', (ack) => emit('connect', { sessionPresent: ack.sessionPresent, properties: ack.properties || {} }));
 client.on('message', (topic, payload, packet) => emit('message', {
-  topic, payload: payload.toString(), qos: packet.qos, retain: packet.retain, dup: packet.dup, properties: packet.properties || {},
+  topic, payload: payload.toString(), qos: packet.qos, retain: packet.retain, dup: packet.dup, properties: shown(packet.properties),
 }));
 client.on('disconnect', (packet) => emit('disconnect', { reasonCode: packet.reasonCode }));
 client.on('close', () => emit('close'));
@@ -25,9 +28,13 @@ commands({
     emit('subscribed', { topic, error: fate(err), granted: (granted || []).map((g) => g.qos) });
   }),
   unsubscribe: ({ topic }) => client.unsubscribe(topic, (err) => emit('unsubscribed', { topic, error: fate(err) })),
-  publish: ({ topic, payload, options }) => client.publish(topic, payload, options, (err, packet) => {
-    emit('published', { topic, payload, error: fate(err), reasonCode: packet ? packet.reasonCode : undefined });
-  }),
+  publish: ({ topic, payload, options }) => {
+    const properties = options && options.properties;
+    if (properties && properties.correlationData) properties.correlationData = Buffer.from(properties.correlationData);
+    client.publish(topic, payload, options, (err, packet) => {
+      emit('published', { topic, payload, error: fate(err), reasonCode: packet ? packet.reasonCode : undefined });
+    });
+  },
   // bye disconnects properly.
   bye: () => client.end(false, () => emit('ended')),
 });

@@ -12,6 +12,8 @@ type CallRequest struct {
 	TimeoutMS int64  `json:"timeoutMs,omitempty"` // how long; the server's default if 0
 	ID        string `json:"id,omitempty"`        // message id to use, decimal
 	NoCheck   bool   `json:"noCheck,omitempty"`   // send what the thing model does not allow
+	// Properties go with the message to a device that speaks MQTT 5.0.
+	Properties *platform.MessageProperties `json:"properties,omitempty"`
 }
 
 // maxCallTimeout is the longest that a reply may be awaited.
@@ -25,7 +27,7 @@ func (c *CallRequest) options() (platform.CallOptions, error) {
 	if len(c.ID) > 10 || !decimal(c.ID) {
 		return platform.CallOptions{}, invalid("the message id "+clip(c.ID)+" is not a decimal number of at most 10 digits", "")
 	}
-	return platform.CallOptions{Wait: c.Wait, Timeout: timeout, ForceID: c.ID, NoCheck: c.NoCheck}, nil
+	return platform.CallOptions{Wait: c.Wait, Timeout: timeout, ForceID: c.ID, NoCheck: c.NoCheck, Properties: c.Properties}, nil
 }
 
 func decimal(s string) bool {

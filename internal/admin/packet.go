@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/mqtt"
 )
 
@@ -15,8 +16,12 @@ type Packet struct {
 	Time int64 `json:"time"` // Unix milliseconds
 	// Session is d:{productKey}/{deviceName} or a:{clientId}; Device is only the
 	// former's name.
-	Session   string `json:"session,omitempty"`
-	Device    string `json:"device,omitempty"`
+	Session string `json:"session,omitempty"`
+	Device  string `json:"device,omitempty"`
+	// SubDevice is the sub-device whose packet it is on its gateway's connection; for
+	// who watches the sub-device, that is Device, and Gateway is its gateway.
+	SubDevice string `json:"subDevice,omitempty"`
+	Gateway   string `json:"gateway,omitempty"`
 	Direction string `json:"direction,omitempty"` // "up": to the server, "down": from it
 	Packet    string `json:"packet,omitempty"`    // PUBLISH, PUBACK …; empty: only a sign of life
 	PacketID  uint16 `json:"packetId,omitempty"`
@@ -27,6 +32,8 @@ type Packet struct {
 	// Text is the payload if it is text, otherwise Base64 is.
 	Text   string `json:"text,omitempty"`
 	Base64 []byte `json:"base64,omitempty"`
+	// Properties are those of a PUBLISH of MQTT 5.0 that go on to its receivers.
+	Properties *platform.MessageProperties `json:"properties,omitempty"`
 	// Info says in a few words what a packet without a topic says.
 	Info  string `json:"info,omitempty"`
 	Bytes int    `json:"bytes,omitempty"`
@@ -43,6 +50,7 @@ func newPacket(t broker.Traffic, hex, explain bool) Packet {
 	if device, ok := strings.CutPrefix(t.Key, "d:"); ok {
 		p.Device = device
 	}
+	p.SubDevice, p.Gateway = strings.TrimPrefix(t.Sub, "d:"), strings.TrimPrefix(t.Via, "d:")
 	direction := mqtt.FromClient
 	if t.FromServer {
 		p.Direction, direction = "down", mqtt.FromServer
@@ -75,6 +83,7 @@ func (p *Packet) decode(f mqtt.Frame, v mqtt.Version) error {
 			return err
 		}
 		p.Topic, p.QoS, p.Dup, p.Retain, p.PacketID = string(m.Topic), m.QoS, m.Dup, m.Retain, m.PacketID
+		p.Properties = platform.PropertiesOf(m.Properties)
 		if utf8.Valid(m.Payload) {
 			p.Text = string(m.Payload)
 		} else {

@@ -2,6 +2,8 @@ package admin
 
 import (
 	"net/http"
+
+	"github.com/linkstead/linkstead/internal/platform"
 )
 
 // PublishRequest is a message of the server's owner. Its payload is Text, or
@@ -12,6 +14,8 @@ type PublishRequest struct {
 	Base64 []byte `json:"base64,omitempty"`
 	QoS    byte   `json:"qos,omitempty"` // 0 or 1
 	Retain bool   `json:"retain,omitempty"`
+	// Properties are for receivers that speak MQTT 5.0.
+	Properties *platform.MessageProperties `json:"properties,omitempty"`
 }
 
 // publish sends a PublishRequest. With QoS 1 the answer comes when what waits for
@@ -28,7 +32,7 @@ func (h *handler) publish(w http.ResponseWriter, r *http.Request) error {
 		}
 		payload = []byte(in.Text)
 	}
-	if err := h.Platform.Publish(r.Context(), who(r), in.Topic, payload, in.QoS, in.Retain); err != nil {
+	if err := h.Platform.PublishWith(r.Context(), who(r), in.Topic, payload, in.QoS, in.Retain, in.Properties); err != nil {
 		return err
 	}
 	return done(w)

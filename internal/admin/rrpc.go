@@ -3,6 +3,8 @@ package admin
 import (
 	"net/http"
 	"time"
+
+	"github.com/linkstead/linkstead/internal/platform"
 )
 
 func (h *handler) rrpcRoutes() {
@@ -16,6 +18,8 @@ type RRPCRequest struct {
 	Topic     string `json:"topic,omitempty"` // a custom topic of the device; "" is the system's own
 	Payload   []byte `json:"payload"`         // base64
 	TimeoutMS int64  `json:"timeoutMs"`       // 1000 to 8000
+	// Properties go with the request to a device that speaks MQTT 5.0.
+	Properties *platform.MessageProperties `json:"properties,omitempty"`
 }
 
 // rrpc sends an RRPCRequest and answers a platform.RRPCResult.
@@ -24,7 +28,8 @@ func (h *handler) rrpc(w http.ResponseWriter, r *http.Request) error {
 	if err := readJSON(w, r, &in); err != nil {
 		return err
 	}
-	result, err := h.Platform.RRPC(r.Context(), who(r), r.PathValue("pk"), r.PathValue("dn"), in.Topic, in.Payload, time.Duration(in.TimeoutMS)*time.Millisecond)
+	result, err := h.Platform.RRPCWith(r.Context(), who(r), r.PathValue("pk"), r.PathValue("dn"), in.Topic, in.Payload,
+		time.Duration(in.TimeoutMS)*time.Millisecond, in.Properties)
 	if err != nil {
 		return err
 	}

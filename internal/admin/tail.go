@@ -45,8 +45,13 @@ func (h *handler) tail(w http.ResponseWriter, r *http.Request) error {
 	defer h.tails.Add(-1)
 	tap := h.Broker.NewTap(key)
 	defer tap.Close()
-	if _, err := h.session(r, key); err != nil { // when its loop answers, it knows the tap
+	switch info, err := h.session(r, key); { // when its loop answers, it knows the tap
+	case err != nil:
 		return err
+	case info != nil && info.Via != "": // a sub-device: and that of its gateway
+		if _, err := h.session(r, info.Via); err != nil {
+			return err
+		}
 	}
 	rc := http.NewResponseController(w)
 	w.Header().Set("Content-Type", "application/x-ndjson; charset=utf-8")

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 
+	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/trace"
 )
@@ -20,6 +21,9 @@ type TraceEntry struct {
 	Bytes     int    `json:"bytes"`           // of the payload
 	Count     int    `json:"count,omitempty"` // messages recorded together
 	Reason    string `json:"reason,omitempty"`
+	// SubDevice is productKey/deviceName of the sub-device whose message it is, in the
+	// record of its gateway.
+	SubDevice string `json:"subDevice,omitempty"`
 }
 
 // getTrace answers {"entries": […]}, oldest first: what became of a device's
@@ -58,6 +62,9 @@ func (h *handler) getTrace(w http.ResponseWriter, r *http.Request) error {
 		}
 		if rec.Up {
 			e.Direction = "up"
+		}
+		if t, ok := alink.ParseTopic(rec.Topic); ok && t.DeviceName != "" && !t.Of(pk, dn) {
+			e.SubDevice = t.ProductKey + "/" + t.DeviceName
 		}
 		out = append(out, e)
 	}

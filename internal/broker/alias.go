@@ -37,6 +37,18 @@ func (c *client) aliasedTopic(p *mqtt.Publish) ([]byte, error) {
 	return f.heard[alias-1], nil
 }
 
+// topicOf gives the topic of an alias on the connection, nil if there is none.
+func (c *client) topicOf(alias uint16, fromServer bool) []byte {
+	switch i, f := int(alias)-1, c.five; {
+	case f == nil || i < 0:
+	case !fromServer && i < len(f.heard):
+		return f.heard[i]
+	case fromServer && f.aliases != nil && i < len(f.aliases.topics):
+		return []byte(f.aliases.topics[i])
+	}
+	return nil
+}
+
 // aliases are the topics that the server has an alias for on one connection.
 // A topic has its place among few neighbours; it takes the place of one of them
 // only if that has not been used since others wanted it, so that topics in steady

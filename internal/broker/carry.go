@@ -43,6 +43,9 @@ type carrying struct {
 	sessions map[string]*carriage // by key
 	inflight map[uint16]carriedMessage
 	nextID   uint16
+	// owners are the carried sessions to which a message or request of the client
+	// belongs that is not acknowledged, by packet identifier, for taps and records.
+	owners map[uint16]string
 	// window is the most in flight over the connection, its own messages included,
 	// and limit the most of carried sessions; held are those that wait for that.
 	window, limit int
@@ -97,12 +100,13 @@ func (b *Broker) Carry(gateway string, principal any, key string, rights Rights,
 		}
 		v := &carriage{client: c, loop: l, principal: principal, gateway: gateway, shared: c.carrying, sinceMS: l.nowMS()}
 		c.carrying.sessions[key] = v
+		c.tap = b.tapOf(c)
 		b.carryIn(l, v, key, rights, profile, clean, done)
 	}})
 }
 
 func newCarrying(c *client) *carrying {
-	k := &carrying{sessions: make(map[string]*carriage), inflight: make(map[uint16]carriedMessage), window: 1 << 14, limit: 1 << 14}
+	k := &carrying{sessions: make(map[string]*carriage), inflight: make(map[uint16]carriedMessage), owners: make(map[uint16]string), window: 1 << 14, limit: 1 << 14}
 	if c.version == mqtt.V5 {
 		// Its Receive Maximum holds for everything on the connection [MQTT-3.3.4-9], so
 		// half of the window goes to what it carries.
@@ -382,6 +386,7 @@ func (l *loop) sendHeld(c *client) {
 		id := c.carriedID()
 		k.inflight[id] = h.carriedMessage
 		l.stats.delivered.add(1)
+		l.traceDown(c.session, trace.Delivered, it.topic, id, 1, len(it.payload))
 		c.end(l.appendTo(c.begin(), c, &m, id))
 	}
 }
@@ -412,6 +417,9 @@ func (l *loop) acknowledgeCarried(c *client, id uint16) {
 		return
 	}
 	delete(k.inflight, id)
+	if l.tracing(c.session) {
+		l.note(trace.Record{Key: c.session.key, Event: trace.Acknowledged, PacketID: id, QoS: 1})
+	}
 	l.carriedDone(k, m)
 	if c.carrying == k {
 		l.sendHeld(c)
@@ -506,6 +514,10 @@ func (a *carriedAck) one() {
 // disk.
 func (l *loop) subscribedCarried(c *client, s *Session, ack session.Ack, changed bool, fresh []string, others carriedFilters) {
 	a := &carriedAck{client: c, ticket: c.acks.Push(ack), left: len(others)}
+	for key := range others {
+		c.own(ack.ID, key)
+		break
+	}
 	if changed {
 		a.left++
 		l.store(s)

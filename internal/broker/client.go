@@ -329,6 +329,7 @@ func (c *client) end(out []byte) {
 func (c *client) sendAck(t mqtt.Type, id uint16, code mqtt.ReasonCode) {
 	c.loop.traceAnswered(c, t, id)
 	c.end(mqtt.AppendAck(c.begin(), t, c.version, id, code))
+	c.disown(id)
 }
 
 // acknowledge sends a PUBACK or PUBREC now, or after those owed before it.
@@ -375,6 +376,7 @@ func (c *client) answer(a session.Ack) {
 			suback := mqtt.Suback{PacketID: a.ID, Codes: a.Codes, Properties: p}
 			return suback.Append(dst, c.version)
 		})
+		c.disown(a.ID)
 	case mqtt.UNSUBACK:
 		if a.Code != mqtt.Success {
 			if c.version != mqtt.V5 {
@@ -390,6 +392,7 @@ func (c *client) answer(a session.Ack) {
 		}
 		p := mqtt.Unsuback{PacketID: a.ID, Codes: a.Codes}
 		c.end(p.Append(c.begin(), c.version))
+		c.disown(a.ID)
 	default:
 		if a.Code >= mqtt.UnspecifiedError && c.version != mqtt.V5 && a.Code != mqtt.NotAuthorized {
 			c.close(errStorage, a.Code)

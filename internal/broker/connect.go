@@ -225,7 +225,7 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	if c.version == mqtt.V5 {
 		ack.Properties = append(l.connackProperties(c, s, ad, p), authentication...)
 	}
-	c.tap = l.b.tapFor(s.key)
+	c.tap = l.b.tapOf(c)
 	if c.tap != nil {
 		c.tap.emitConnect(c, p)
 	}

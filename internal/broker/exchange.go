@@ -23,9 +23,12 @@ type Exchange struct {
 	Query string
 	// Payload is valid during the call of Handle only.
 	Payload []byte
-	QoS     byte
-	Dup     bool
-	Time    time.Time // arrival
+	// Properties are those of a 5.0 publication that go with it to its receivers;
+	// like Payload they are valid during the call of Handle only.
+	Properties mqtt.Properties
+	QoS        byte
+	Dup        bool
+	Time       time.Time // arrival
 
 	client  *client               // nil for a publication of the server
 	after   func(mqtt.ReasonCode) // told instead of the client
@@ -37,6 +40,9 @@ type Exchange struct {
 	code    atomic.Uint32
 	replies []reply
 	buf     []byte
+	// correlation is how much of buf is the Correlation Data of the publication, as
+	// a property: replies bring it back (MQTT 5.0, 4.10).
+	correlation int
 }
 
 type reply struct {
@@ -56,8 +62,9 @@ func (l *loop) newExchange(c *client) *Exchange {
 }
 
 // Reply sends a message to the publisher (and to applications that have
-// subscribed to the topic) once the exchange is done, at QoS 0. Both slices are
-// copied. It may be called by the handler until it calls Done.
+// subscribed to the topic) once the exchange is done, at QoS 0. It has the
+// Correlation Data of what it replies to. Both slices are copied. It may be called
+// by the handler until it calls Done.
 func (x *Exchange) Reply(topic, payload []byte) {
 	start := len(x.buf)
 	x.buf = append(x.buf, topic...)
@@ -81,6 +88,14 @@ func (x *Exchange) Done(err error) {
 		x.fail(mqtt.UnspecifiedError)
 	}
 	x.release(nil)
+}
+
+// correlate keeps the Correlation Data of the publication for its replies.
+func (x *Exchange) correlate(p mqtt.Properties) {
+	if data, given := p.Binary(mqtt.PropCorrelationData); given {
+		x.buf = mqtt.AppendBinaryProperty(mqtt.Properties(x.buf), mqtt.PropCorrelationData, data)
+		x.correlation = len(x.buf)
+	}
 }
 
 func (x *Exchange) hold() { x.pending.Add(1) }
@@ -125,11 +140,12 @@ func (x *Exchange) finish(l *loop) {
 	}
 	if failed == mqtt.Success {
 		for _, r := range x.replies {
+			topic, payload := x.buf[r.topic:r.payload], x.buf[r.payload:r.end]
 			if r.private {
-				l.sendTo(c.session, x.buf[r.topic:r.payload], x.buf[r.payload:r.end])
+				l.sendTo(c.session, topic, payload, x.buf[:x.correlation])
 				continue
 			}
-			l.send(c.session, x.buf[r.topic:r.payload], x.buf[r.payload:r.end], 0, nil)
+			l.send(c.session, topic, payload, x.buf[:x.correlation])
 		}
 	}
 	x.reuse()

@@ -108,6 +108,9 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	}
 
 	l.traceAccepted(c, r.Topic, p)
+	if p.QoS > 0 && asked.actor != c.session.key {
+		c.own(p.PacketID, asked.actor)
+	}
 	pub := &l.pub
 	*pub = publication{
 		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: asked.actor,
@@ -148,7 +151,10 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	if asked.decision == System || rewritten {
 		x := pub.x
 		x.Key, x.Principal, x.ClientID = c.session.key, c.principal, c.clientID
-		x.Topic, x.Query, x.Payload = r.Topic, string(query), p.Payload
+		x.Topic, x.Query, x.Payload, x.Properties = r.Topic, string(query), p.Payload, pub.properties
+		if len(pub.properties) > 0 {
+			x.correlate(pub.properties)
+		}
 		x.QoS, x.Dup, x.Time = p.QoS, p.Dup, l.now()
 		x.hold()
 		l.b.handler.Handle(x)
@@ -338,8 +344,11 @@ func (l *loop) completed(s *Session, seq uint64, durable bool) {
 type Message struct {
 	Topic   string
 	Payload []byte
-	QoS     byte // 0 or 1
-	Retain  bool
+	// Properties are the application's, for receivers that speak 5.0: Payload Format
+	// Indicator, Content Type, Response Topic, Correlation Data and user properties.
+	Properties mqtt.Properties
+	QoS        byte // 0 or 1
+	Retain     bool
 	// Expires is how long the message may wait for its receiver; 0 is the
 	// receiver's own limit.
 	Expires time.Duration

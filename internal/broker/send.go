@@ -23,7 +23,7 @@ type sending struct {
 }
 
 // Publish publishes a message of the server to everybody its topic has: the
-// device that a system topic belongs to, and subscribers. The payload must not be
+// device that a system topic belongs to, and subscribers. The slices must not be
 // changed afterwards. done may be nil; otherwise it is called once on an event
 // loop, when the message has been handed over or, for a persistent receiver,
 // is on disk. Publish may be called from any goroutine.
@@ -49,8 +49,8 @@ func (q *sending) Run(*transport.Loop) {
 	m := &q.m
 	r := l.cache.Lookup([]byte(m.Topic))
 	p := &publication{
-		topic: r.Topic, payload: m.Payload, qos: min(m.QoS, 1), retain: m.Retain,
-		publishedMS: l.nowMS(), publisher: m.Publisher, keptPayload: m.Payload, kept: true,
+		topic: r.Topic, payload: m.Payload, properties: m.Properties, qos: min(m.QoS, 1), retain: m.Retain,
+		publishedMS: l.nowMS(), publisher: m.Publisher, keptPayload: m.Payload, keptProperties: m.Properties, kept: true,
 	}
 	if m.Expires > 0 {
 		p.expiresMS = p.publishedMS + m.Expires.Milliseconds()
@@ -81,20 +81,20 @@ func (q *sending) Run(*transport.Loop) {
 	}
 }
 
-// send publishes a message of the server at once, on the loop of the session it
+// send publishes a reply of the server at once, on the loop of the session it
 // belongs to.
-func (l *loop) send(s *Session, topic, payload []byte, qos byte, x *Exchange) {
+func (l *loop) send(s *Session, topic, payload, properties []byte) {
 	r := l.cache.Lookup(topic)
 	p := &l.pub
-	*p = publication{topic: r.Topic, payload: payload, qos: qos, publishedMS: l.nowMS(), publisher: "server", reply: true, x: x, to: s}
+	*p = publication{topic: r.Topic, payload: payload, properties: properties, publishedMS: l.nowMS(), publisher: "server", reply: true, to: s}
 	l.route(p, r)
 }
 
 // sendTo sends a message of the server to one session of this loop and to nobody
 // else: it holds a secret.
-func (l *loop) sendTo(s *Session, topic, payload []byte) {
+func (l *loop) sendTo(s *Session, topic, payload, properties []byte) {
 	p := &l.pub
-	*p = publication{topic: string(topic), payload: payload, publishedMS: l.nowMS(), publisher: "server", reply: true}
+	*p = publication{topic: string(topic), payload: payload, properties: properties, publishedMS: l.nowMS(), publisher: "server", reply: true}
 	l.deliverTo(p, s, 0, false, nil)
 }
 

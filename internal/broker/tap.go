@@ -11,12 +11,15 @@ import (
 
 // Traffic is one packet as a tap sees it.
 type Traffic struct {
-	AtMS       int64
-	Key        string
-	FromServer bool
-	Version    mqtt.Version
-	Frame      []byte // a CONNECT comes without its password, an AUTH without its data
-	Missed     int    // packets left out before this one because the watcher was too slow
+	AtMS int64
+	// Key is the session that is watched, or that of the connection. Sub is that of
+	// the sub-device whose packet it is on its gateway's connection; for who watches
+	// the sub-device, that is Key, and Via is the gateway's.
+	Key, Sub, Via string
+	FromServer    bool
+	Version       mqtt.Version
+	Frame         []byte // a CONNECT comes without its password, an AUTH without its data
+	Missed        int    // packets left out before this one because the watcher was too slow
 }
 
 // Tap watches the packets of one session, or of all. It never slows a client
@@ -33,7 +36,8 @@ type Tap struct {
 const tapDepth = 1024
 
 // NewTap starts to watch the session with the given key, connected or not, or
-// every session if key is empty.
+// every session if key is empty. Of a sub-device those packets are seen that are its
+// own on the connection of its gateway.
 func (b *Broker) NewTap(key string) *Tap {
 	t := &Tap{key: key, b: b, out: make(chan Traffic, tapDepth)}
 	b.tapMu.Lock()
@@ -70,22 +74,22 @@ func (b *Broker) retap() {
 		l.t.Post(task{func() {
 			for c := l.clients; c != nil; c = c.next {
 				if c.session != nil {
-					c.tap = b.tapFor(c.session.key)
+					c.tap = b.tapOf(c)
 				}
 			}
 		}})
 	}
 }
 
-// tapFor gives the taps that watch a session as one, or nil.
-func (b *Broker) tapFor(key string) *Tap {
+// tapOf gives one of the taps that watch a client or what it carries, or nil.
+func (b *Broker) tapOf(c *client) *Tap {
 	if b.tapCount.Load() == 0 {
 		return nil
 	}
 	b.tapMu.Lock()
 	defer b.tapMu.Unlock()
 	for _, t := range b.taps {
-		if t.key == "" || t.key == key || t.key == deviceOf(key) {
+		if key := c.session.key; t.key == "" || t.key == key || t.key == deviceOf(key) || c.carrying != nil && c.carrying.sessions[t.key] != nil {
 			return t
 		}
 	}
@@ -104,10 +108,16 @@ func (t *Tap) emit(c *client, fromServer bool, packets []byte) {
 		if f.Type == mqtt.AUTH {
 			f.Raw = blankAuth(f)
 		}
+		p := Traffic{AtMS: c.loop.nowMS(), Key: c.session.key, Sub: c.belongs(f, fromServer), FromServer: fromServer, Version: c.version, Frame: f.Raw}
 		b.tapMu.Lock()
 		for _, t := range b.taps {
-			if t.key == "" || t.key == c.session.key {
-				t.pass(Traffic{AtMS: c.loop.nowMS(), Key: c.session.key, FromServer: fromServer, Version: c.version, Frame: f.Raw})
+			switch t.key {
+			case "", p.Key, deviceOf(p.Key):
+				t.pass(p)
+			case p.Sub:
+				its := p
+				its.Key, its.Sub, its.Via = p.Sub, "", p.Key
+				t.pass(its)
 			}
 		}
 		b.tapMu.Unlock()

@@ -39,15 +39,23 @@ func (l *loop) tracing(s *Session) bool { return s.device && l.b.options.Tracer 
 
 // traceAccepted notes a message that a client has published.
 func (l *loop) traceAccepted(c *client, topic string, p *mqtt.Publish) {
-	if l.tracing(c.session) {
-		l.note(trace.Record{Key: l.asked.actor, Event: trace.Accepted, Up: true, Topic: topic, PacketID: p.PacketID, QoS: p.QoS, Bytes: len(p.Payload)})
+	if !l.tracing(c.session) {
+		return
 	}
+	if l.asked.actor != c.session.key { // a sub-device's: its gateway's record has it too
+		l.note(trace.Record{Key: c.session.key, Event: trace.Accepted, Up: true, Topic: topic, PacketID: p.PacketID, QoS: p.QoS, Bytes: len(p.Payload)})
+	}
+	l.note(trace.Record{Key: l.asked.actor, Event: trace.Accepted, Up: true, Topic: topic, PacketID: p.PacketID, QoS: p.QoS, Bytes: len(p.Payload)})
 }
 
 // traceAnswered notes that a client's message is acknowledged to it.
 func (l *loop) traceAnswered(c *client, t mqtt.Type, id uint16) {
-	if t == mqtt.PUBACK && l.tracing(c.session) {
-		l.note(trace.Record{Key: c.session.key, Event: trace.Acknowledged, Up: true, PacketID: id, QoS: 1})
+	if t != mqtt.PUBACK || !l.tracing(c.session) {
+		return
+	}
+	l.note(trace.Record{Key: c.session.key, Event: trace.Acknowledged, Up: true, PacketID: id, QoS: 1})
+	if sub := c.owned(id); sub != "" {
+		l.note(trace.Record{Key: sub, Event: trace.Acknowledged, Up: true, PacketID: id, QoS: 1})
 	}
 }
 

@@ -29,6 +29,8 @@ type CallOptions struct {
 	ForceID string
 	// NoCheck sends what the thing model does not allow.
 	NoCheck bool
+	// Properties go with the message to a device that speaks MQTT 5.0.
+	Properties *MessageProperties
 }
 
 // CallResult is what became of a command.
@@ -39,6 +41,8 @@ type CallResult struct {
 	Code    int             `json:"code,omitempty"`
 	Message string          `json:"message,omitempty"`
 	Data    json.RawMessage `json:"data,omitempty"`
+	// Properties are those of the device's reply, nil if it has none.
+	Properties *MessageProperties `json:"properties,omitempty"`
 
 	payload []byte // of a raw call
 }
@@ -242,6 +246,10 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 	if err := validTopic(c.topic); err != nil {
 		return nil, err
 	}
+	properties, err := o.Properties.encode()
+	if err != nil {
+		return nil, err
+	}
 	compact := v.AppendJSON(nil)
 	topic, payload, err := p.outgoing(pr, pk, dn, c.topic, alink.AppendCommand(nil, c.method, id, compact, c.version))
 	if err != nil {
@@ -281,7 +289,7 @@ func (p *Platform) send(ctx context.Context, pk, dn string, c command, o CallOpt
 
 	result := &CallResult{ID: id, Topic: c.topic}
 	sent := make(chan error, 1)
-	p.broker.Publish(broker.Message{Topic: c.topic, Payload: payload, Publisher: "platform"},
+	p.broker.Publish(broker.Message{Topic: c.topic, Payload: payload, Properties: properties, Publisher: "platform"},
 		func(err error) { sent <- err })
 	timer := time.NewTimer(timeout)
 	defer timer.Stop()
@@ -361,7 +369,7 @@ func (p *Platform) answered(w *worker, d *device, t alink.Topic, x *broker.Excha
 	if sent := c.sent.Load(); sent > 0 {
 		p.figures.replied[c.kind].Observe(time.Now().UnixNano() - sent)
 	}
-	r := CallResult{Replied: true}
+	r := CallResult{Replied: true, Properties: PropertiesOf(x.Properties)}
 	if c.raw {
 		r.payload = slices.Clone(x.Payload)
 		c.reply <- r
@@ -424,10 +432,20 @@ func (p *Platform) recordCall(d *device, c *call, r CallResult, at time.Time) {
 // Publish publishes a message of the server's owner to any topic. The audit log
 // says that who did it before it is sent.
 func (p *Platform) Publish(ctx context.Context, who, topic string, payload []byte, qos byte, retain bool) error {
+	return p.PublishWith(ctx, who, topic, payload, qos, retain, nil)
+}
+
+// PublishWith is Publish with properties for receivers that speak MQTT 5.0; nil for
+// none.
+func (p *Platform) PublishWith(ctx context.Context, who, topic string, payload []byte, qos byte, retain bool, properties *MessageProperties) error {
 	if qos > 1 {
 		return &Error{Kind: KindInvalid, Message: "the QoS must be 0 or 1"}
 	}
 	if err := validTopic(topic); err != nil {
+		return err
+	}
+	encoded, err := properties.encode()
+	if err != nil {
 		return err
 	}
 	detail := fmt.Sprintf("QoS %d, %d bytes", qos, len(payload))
@@ -438,7 +456,7 @@ func (p *Platform) Publish(ctx context.Context, who, topic string, payload []byt
 		return err
 	}
 	sent := make(chan error, 1)
-	p.broker.Publish(broker.Message{Topic: topic, Payload: payload, QoS: qos, Retain: retain, Publisher: who}, func(err error) { sent <- err })
+	p.broker.Publish(broker.Message{Topic: topic, Payload: payload, Properties: encoded, QoS: qos, Retain: retain, Publisher: who}, func(err error) { sent <- err })
 	select {
 	case err := <-sent:
 		return err

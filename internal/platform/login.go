@@ -17,6 +17,8 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 	answer := func(a *broker.Admission, why *broker.Refusal) {
 		if why != nil {
 			p.refused(r, why)
+		} else if d, ok := a.Principal.(*device); ok && r.Version == mqtt.V5 && withoutName(r.ClientID) {
+			a.ClientID = d.pk + "." + d.dn
 		}
 		done(a, why)
 	}
@@ -47,6 +49,10 @@ func (p *Platform) Login(r *broker.LoginRequest, done func(*broker.Admission, *b
 		p.loginUser(r, answer)
 	}
 }
+
+// withoutName reports whether a device's client id has parameters at most: a 5.0
+// device then wants one from the server (spec/services.md §16).
+func withoutName(clientID string) bool { return clientID == "" || clientID[0] == '|' }
 
 // refused keeps a refusal for those who ask why.
 func (p *Platform) refused(r *broker.LoginRequest, why *broker.Refusal) {

@@ -36,7 +36,8 @@ func (p *Platform) loginDevice(r *broker.LoginRequest, done func(*broker.Admissi
 		done(nil, why)
 		return
 	}
-	if p.settings.Load().Strict && (r.KeepAlive < 30 || r.KeepAlive > 1200) {
+	// A 5.0 device is told the nearest keep-alive that is allowed (Profile.MinKeepAlive).
+	if p.settings.Load().Strict && r.Version != mqtt.V5 && (r.KeepAlive < 30 || r.KeepAlive > 1200) {
 		done(nil, &broker.Refusal{Code: mqtt.ClientIdentifierNotValid, Identity: identity,
 			Cause: fmt.Sprintf("keep-alive is %d s; the cloud takes 30 to 1200 s (setting device.strict)", r.KeepAlive)})
 		return

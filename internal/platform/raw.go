@@ -124,6 +124,7 @@ func (p *Platform) throughScript(d *device, t alink.Topic, x *broker.Exchange) b
 		return false
 	}
 	payload := slices.Clone(x.Payload)
+	x.Properties = slices.Clone(x.Properties)
 	queued := later(p.scripts.of(d), func() {
 		w := workers.Get().(*worker)
 		w.p, w.d = p, d
@@ -194,7 +195,7 @@ func (p *Platform) transform(d *device, t alink.Topic, x *broker.Exchange, topic
 		p.remark(d, t, scriptCode(err), err.Error())
 		return true
 	}
-	p.broker.Publish(broker.Message{Topic: x.Topic, Payload: message, QoS: qos, Publisher: d.key}, x.Done)
+	p.broker.Publish(broker.Message{Topic: x.Topic, Payload: message, Properties: x.Properties, QoS: qos, Publisher: d.key}, x.Done)
 	return false
 }
 

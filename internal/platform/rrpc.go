@@ -24,6 +24,9 @@ type RRPCResult struct {
 	ID      string `json:"id"` // of the message
 	Topic   string `json:"topic"`
 	Payload []byte `json:"payload"` // base64 in JSON
+	// Properties are those of the answer of a device that speaks MQTT 5.0, nil if
+	// it has none.
+	Properties *MessageProperties `json:"properties,omitempty"`
 }
 
 // RRPC sends a device a request of any bytes and waits for its answer, 1 to 8
@@ -31,6 +34,15 @@ type RRPCResult struct {
 // other is a custom topic of the device, which must have asked for this at its
 // login (ext=1).
 func (p *Platform) RRPC(ctx context.Context, who, pk, dn, topic string, payload []byte, timeout time.Duration) (*RRPCResult, error) {
+	return p.RRPCWith(ctx, who, pk, dn, topic, payload, timeout, nil)
+}
+
+// RRPCWith is RRPC with properties for a device that speaks MQTT 5.0; nil for none.
+func (p *Platform) RRPCWith(ctx context.Context, who, pk, dn, topic string, payload []byte, timeout time.Duration, properties *MessageProperties) (*RRPCResult, error) {
+	encoded, err := properties.encode()
+	if err != nil {
+		return nil, err
+	}
 	dev, err := p.store.Device(ctx, pk, dn)
 	if err != nil {
 		return nil, err
@@ -83,10 +95,10 @@ func (p *Platform) RRPC(ctx context.Context, who, pk, dn, topic string, payload 
 	defer timer.Stop()
 	w.sent.Store(time.Now().UnixNano())
 	p.figures.sent[commandService].Add(0, 1)
-	p.notice(to, payload)
+	p.broker.Publish(broker.Message{Topic: to, Payload: payload, Properties: encoded, Publisher: "platform"}, nil)
 	select {
 	case r := <-w.reply:
-		return &RRPCResult{ID: id, Topic: to, Payload: r.payload}, nil
+		return &RRPCResult{ID: id, Topic: to, Payload: r.payload, Properties: r.Properties}, nil
 	case <-timer.C:
 		p.figures.timeouts[commandService].Add(0, 1)
 		return nil, &Error{Kind: KindTimeout, Code: alink.CodeDeliveryFailed, Message: fmt.Sprintf("device %s/%s did not answer message %s within %v", pk, dn, id, timeout)}

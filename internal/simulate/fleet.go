@@ -20,6 +20,8 @@ type Fleet struct {
 	properties []*tsl.Property
 	writable   []*tsl.Property
 	devices    []*device
+	gateways   []*gateway
+	units      []*unit // that post: devices and sub-devices
 	began      time.Time
 }
 
@@ -43,7 +45,18 @@ func New(o Options) (*Fleet, error) {
 		return nil, errors.New("the thing model has no property that can be set")
 	}
 	for i, t := range o.Devices {
-		f.devices = append(f.devices, newDevice(f, i, t))
+		d := newDevice(f, i, t)
+		f.devices = append(f.devices, d)
+		f.units = append(f.units, &d.unit)
+	}
+	i := len(o.Devices)
+	for _, w := range o.Gateways {
+		g := newGateway(f, i, w)
+		i += 1 + len(g.subs)
+		f.gateways = append(f.gateways, g)
+		for _, s := range g.subs {
+			f.units = append(f.units, &s.unit)
+		}
 	}
 	return f, nil
 }
@@ -54,12 +67,18 @@ func New(o Options) (*Fleet, error) {
 func (f *Fleet) Run(ctx context.Context) {
 	f.began = time.Now()
 	var work sync.WaitGroup
-	for i, d := range f.devices {
+	begin := func(i int, run func(context.Context)) {
 		work.Go(func() {
 			if rest(ctx, time.Duration(i)*time.Second/time.Duration(f.o.LoginRate)) {
-				d.run(ctx)
+				run(ctx)
 			}
 		})
+	}
+	for i, g := range f.gateways {
+		begin(i, g.run)
+	}
+	for i, d := range f.devices {
+		begin(len(f.gateways)+i, d.run)
 	}
 	if f.o.CommandRate > 0 {
 		work.Go(func() { f.command(ctx) })
@@ -98,7 +117,7 @@ func (f *Fleet) command(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		d := f.devices[r.IntN(len(f.devices))]
+		d := f.units[r.IntN(len(f.units))]
 		if !d.online.Load() {
 			continue
 		}
@@ -119,7 +138,7 @@ func (f *Fleet) command(ctx context.Context) {
 
 // set sends one command. One that finds the device gone in the meantime is not
 // lost: its sender was told.
-func (f *Fleet) set(d *device, params json.RawMessage) {
+func (f *Fleet) set(d *unit, params json.RawMessage) {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*f.o.Timeout)
 	defer cancel()
 	session := d.sessions.Load()

@@ -22,6 +22,9 @@ type Options struct {
 	// Model.
 	Devices []alink.Triple
 	Model   *tsl.Model
+	// Gateways are gateways with their sub-devices, which post and are commanded as
+	// Devices are: their product has Model too. A gateway itself posts nothing.
+	Gateways []Gateway
 	// Shapes are the shapes of properties by identifier; see [ParseShape].
 	Shapes map[string]Shape
 	// Properties are posted together, those of the model that can be read if
@@ -37,8 +40,12 @@ type Options struct {
 	// LoginRate is how many devices log in a second at the beginning.
 	LoginRate int
 	// Churn is how long a device stays on average until it drops out, half of
-	// them without a DISCONNECT, and Offline for how long; 0 for never.
+	// them without a DISCONNECT, and Offline for how long; 0 for never. A sub-device
+	// is logged out, half of them without awaiting the answers to what they posted.
 	Churn, Offline time.Duration
+	// GatewayChurn is Churn of the connections of gateways; their sub-devices go
+	// with them.
+	GatewayChurn time.Duration
 	// KeepAlive is the keep-alive of the connections, at least 1 s.
 	KeepAlive time.Duration
 	// Timeout is how long the answer to anything is awaited.
@@ -91,15 +98,15 @@ func (o *Options) posted() ([]*tsl.Property, error) {
 
 func (o *Options) check() error {
 	switch {
-	case len(o.Devices) == 0:
-		return errors.New("a fleet needs at least one device")
+	case len(o.Devices)+len(o.Gateways) == 0:
+		return errors.New("a fleet needs at least one device or gateway")
 	case o.QoS > 1:
 		return errors.New("posts have QoS 0 or 1: devices of this protocol know no other")
 	case o.KeepAlive < time.Second || o.KeepAlive > 65535*time.Second:
 		return fmt.Errorf("the keep-alive %v is not between 1s and 65535s", o.KeepAlive)
 	case o.Timeout <= 0 || o.LoginRate <= 0:
 		return errors.New("the time-out and the login rate have to be above 0")
-	case o.Interval < 0 || o.EventInterval < 0 || o.Churn < 0 || o.Offline < 0 || o.CommandRate < 0:
+	case o.Interval < 0 || o.EventInterval < 0 || o.Churn < 0 || o.GatewayChurn < 0 || o.Offline < 0 || o.CommandRate < 0:
 		return errors.New("times and rates cannot be negative")
 	case o.CommandRate > 0 && o.Commander == nil:
 		return errors.New("commands need the management API of the server")

@@ -11,8 +11,8 @@ import (
 
 // Report is what a fleet did and saw. Counts are since the beginning.
 type Report struct {
-	Devices    int     `json:"devices"`
-	Online     int64   `json:"online"`
+	Devices    int     `json:"devices"` // with a connection of their own
+	Online     int64   `json:"online"`  // devices and gateways
 	MostAtOnce int64   `json:"mostOnline"`
 	Seconds    float64 `json:"seconds"`
 
@@ -20,6 +20,17 @@ type Report struct {
 	LoginsRefused int64 `json:"loginsRefused"`
 	DroppedOut    int64 `json:"droppedOut"` // by the device's own will; see Options.Churn
 	Broken        int64 `json:"broken"`     // connections that failed or ended otherwise
+
+	Gateways        int   `json:"gateways,omitempty"`
+	SubDevices      int   `json:"subDevices,omitempty"`
+	SubsOnline      int64 `json:"subsOnline,omitempty"`
+	MostSubs        int64 `json:"mostSubsOnline,omitempty"`
+	SubLogins       int64 `json:"subLogins,omitempty"`
+	SubsRefused     int64 `json:"subsRefused,omitempty"`     // by the topology or at login
+	SubLogouts      int64 `json:"subLogouts,omitempty"`      // of their own will; see Options.Churn
+	SubsBroken      int64 `json:"subsBroken,omitempty"`      // logins that ended otherwise
+	Requests        int64 `json:"gatewayRequests,omitempty"` // topology, login and logout
+	RequestsReplied int64 `json:"gatewayRequestsReplied,omitempty"`
 
 	Posts        int64   `json:"posts"`  // of properties and events
 	Events       int64   `json:"events"` // of these
@@ -60,6 +71,10 @@ func (f *Fleet) Report() Report {
 		CommandsSent: t.CommandsSent.Load(), CommandsReplied: t.CommandsReplied.Load(), CommandsLost: t.CommandsLost.Load(),
 		CommandsReceived: t.Received.Load(), OtherMessages: t.Unknown.Load(), Strange: t.Strange.Load(),
 	}
+	r.Gateways, r.SubDevices = len(f.gateways), len(f.units)-len(f.devices)
+	r.SubsOnline, r.MostSubs = t.SubsOnline.Load(), t.mostSubs.Load()
+	r.SubLogins, r.SubsRefused, r.SubLogouts, r.SubsBroken = t.SubsLoggedIn.Load(), t.SubsRefused.Load(), t.SubsLeft.Load(), t.SubsBroken.Load()
+	r.Requests, r.RequestsReplied = t.Asked.Load(), t.AskedReplied.Load()
 	if e := t.lastError.Load(); e != nil {
 		r.LastError = *e
 	}
@@ -76,7 +91,8 @@ func milliseconds(d time.Duration) float64 { return float64(d.Microseconds()) / 
 // was refused or cut off, every post was answered with 200, nothing
 // acknowledged is missing.
 func (r *Report) Good() bool {
-	return r.LoginsRefused+r.Broken+r.Rejected+r.Missing+r.CommandsLost+r.Strange+r.Lost == 0 && r.MostAtOnce > 0
+	return r.LoginsRefused+r.Broken+r.Rejected+r.Missing+r.CommandsLost+r.Strange+r.Lost+r.SubsRefused+r.SubsBroken == 0 &&
+		r.MostAtOnce > 0 && (r.SubDevices == 0 || r.MostSubs > 0)
 }
 
 // History counts the stored values of a property.
@@ -92,8 +108,8 @@ func (f *Fleet) Check(ctx context.Context, h History, n int, r *Report) error {
 		return nil
 	}
 	from, to := f.began.Add(-time.Minute), time.Now().Add(time.Minute)
-	for _, i := range rand.New(rand.NewPCG(f.o.Seed, 0)).Perm(len(f.devices))[:min(n, len(f.devices))] {
-		d := f.devices[i]
+	for _, i := range rand.New(rand.NewPCG(f.o.Seed, 0)).Perm(len(f.units))[:min(n, len(f.units))] {
+		d := f.units[i]
 		stored, err := h.Count(ctx, d.triple.ProductKey, d.triple.DeviceName, f.properties[0].Identifier, from, to)
 		if err != nil {
 			return fmt.Errorf("the history of %s: %w", d.triple, err)

@@ -14,17 +14,35 @@ type Tally struct {
 	Events, Received, Answered, Unknown, Strange atomic.Int64
 	CommandsSent, CommandsReplied, CommandsLost  atomic.Int64
 	mostOnline                                   atomic.Int64
-	latency                                      latencies // from post to its reply
-	lastError                                    atomic.Pointer[string]
+
+	// Of gateways: their own requests, and their sub-devices.
+	Asked, AskedReplied      atomic.Int64
+	SubsOnline, SubsLoggedIn atomic.Int64
+	SubsRefused              atomic.Int64 // in the topology, or their login
+	SubsLeft                 atomic.Int64 // logged out of their own will
+	SubsBroken               atomic.Int64 // their login ended otherwise
+	mostSubs                 atomic.Int64
+	latency                  latencies // from post to its reply
+	lastError                atomic.Pointer[string]
 }
 
 // came counts a device that is online now.
 func (t *Tally) came() {
 	t.LoggedIn.Add(1)
-	n := t.Online.Add(1)
+	raise(&t.mostOnline, t.Online.Add(1))
+}
+
+// subCame counts a sub-device that is online now.
+func (t *Tally) subCame() {
+	t.SubsLoggedIn.Add(1)
+	raise(&t.mostSubs, t.SubsOnline.Add(1))
+}
+
+// raise makes most at least n.
+func raise(most *atomic.Int64, n int64) {
 	for {
-		most := t.mostOnline.Load()
-		if n <= most || t.mostOnline.CompareAndSwap(most, n) {
+		was := most.Load()
+		if n <= was || most.CompareAndSwap(was, n) {
 			return
 		}
 	}

@@ -106,20 +106,32 @@ func (v *values) number(dst []byte, name string, t *tsl.DataType, now time.Time)
 	return strconv.AppendFloat(dst, math.Round(n*1e4)/1e4, 'f', -1, bits)
 }
 
-// params appends the object of a property post: all of the properties, those
-// that the server has set with the value it gave them.
+// params appends all of the properties, those that the server has set with the
+// value it gave them.
 func (v *values) params(dst []byte, properties []*tsl.Property, now time.Time) []byte {
+	return v.report(dst, properties, now, 0)
+}
+
+// report is params with the time of the values, in Unix milliseconds, unless it is 0.
+func (v *values) report(dst []byte, properties []*tsl.Property, now time.Time, atMS int64) []byte {
 	dst = append(dst, '{')
 	for i, p := range properties {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
 		dst = append(devjson.AppendString(dst, p.Identifier), ':')
+		if atMS > 0 {
+			dst = append(dst, `{"value":`...)
+		}
 		if held, ok := v.held[p.Identifier]; ok {
 			dst = append(dst, held...)
-			continue
+		} else {
+			dst = v.append(dst, p.Identifier, p.Type, now)
 		}
-		dst = v.append(dst, p.Identifier, p.Type, now)
+		if atMS > 0 {
+			dst = append(dst, `,"time":`...)
+			dst = append(strconv.AppendInt(dst, atMS, 10), '}')
+		}
 	}
 	return append(dst, '}')
 }

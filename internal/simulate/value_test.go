@@ -42,8 +42,8 @@ func TestValuesFitTheModel(t *testing.T) {
 	f := &Fleet{}
 	for seed := range uint64(50) {
 		v := newValues(f, rand.New(rand.NewPCG(seed, 0)))
-		for range 40 {
-			b := v.params(nil, m.Properties(), time.Now())
+		for n := range 40 {
+			b := v.report(nil, m.Properties(), time.Now(), int64(n%2)*time.Now().UnixMilli()) // every other with its time
 			if !json.Valid(b) {
 				t.Fatalf("not JSON: %s", b)
 			}
