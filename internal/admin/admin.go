@@ -99,6 +99,7 @@ func (h *handler) routes() {
 	h.scriptRoutes()
 	h.remoteConfigRoutes()
 	h.firmwareRoutes()
+	h.fileRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)

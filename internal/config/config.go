@@ -269,6 +269,7 @@ func Default() Config {
 			SubLogins:     60,
 		},
 		History: History{Retention: Duration(30 * 24 * time.Hour)},
+		Files:   Files{UploadBytes: 1 << 30, UploadDeviceBytes: 256 << 20},
 		Shared:  Shared{Strategy: "round_robin", Key: "topic"},
 		Observe: Observe{SysInterval: Duration(10 * time.Second), TraceBytes: 64 << 20, TraceDeviceBytes: 16 << 10},
 	}

@@ -29,6 +29,10 @@ type FileOptions struct {
 	// URL is what addresses begin with, or "" for the server's address as each device
 	// reaches it.
 	URL string
+	// UploadDir holds the files that devices send; it is made with mode 0700. With
+	// Sync a block of them is on disk before it is acknowledged.
+	UploadDir string
+	Sync      bool
 }
 
 // urlLife is how long the address of a file is good (spec/services.md §2.2).

@@ -91,6 +91,8 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.upgrade(w, d, t, x)
 	case alink.FileDownload:
 		return p.download(w, d, t, x)
+	case alink.FileUploadInit, alink.FileUploadSend, alink.FileUploadCancel:
+		return p.upload(d, t, x)
 	case alink.ShadowUpdate:
 		return p.shadow(w, d, t, x)
 	case alink.DiagPost:

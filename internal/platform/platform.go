@@ -48,6 +48,9 @@ type Settings struct {
 	// SubDevices is the most sub-devices of a gateway: 1500. SubLogins is how often
 	// one sub-device may log in per minute: 60.
 	SubDevices, SubLogins int
+	// UploadBytes is how many bytes the files of all devices may have together,
+	// UploadDeviceBytes those of one; 0 takes none.
+	UploadBytes, UploadDeviceBytes int64
 
 	registering broker.Profile // of devices that register themselves, made by Set
 }
@@ -92,6 +95,7 @@ type Platform struct {
 
 	greetings greetings
 	files     files
+	uploads   uploads
 	upgrades  upgrades
 	scripts   scriptQueues
 }
@@ -131,6 +135,7 @@ func New(o Options) *Platform {
 	p.files.options = o.Files
 	p.upgrades.init()
 	p.scripts.init()
+	p.uploads.init()
 	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
@@ -138,6 +143,9 @@ func New(o Options) *Platform {
 	p.wg.Go(func() { p.work(p.records) })
 	for _, q := range p.scripts {
 		p.wg.Go(func() { p.work(q) })
+	}
+	for i := range p.uploads.queues {
+		p.wg.Go(func() { p.work(p.uploads.queues[i].jobs) })
 	}
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
@@ -162,6 +170,7 @@ func (p *Platform) Bind(b Broker) {
 	p.broker = b
 	p.wg.Go(p.greet)
 	p.wg.Go(p.schedule)
+	p.wg.Go(p.sweepUploads)
 }
 
 // Set changes the settings. Profiles handed out before stay as they were: the

@@ -157,7 +157,8 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	s.Platform = platform.New(platform.Options{
 		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg),
-		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL},
+		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL,
+			UploadDir: filepath.Join(cfg.Data, "uploads"), Sync: store.Durability(cfg.Durability) == store.DurabilityDisk},
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
