@@ -57,6 +57,9 @@ func (p *Platform) Handle(x *broker.Exchange) {
 // later.
 func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
 	switch {
+	case t.Kind == alink.JobNotify && t.Reply:
+		p.jobNoticed(w, d, t, x)
+		return true
 	case t.Kind == alink.RRPCResponse, t.Kind == alink.ExtRRPC:
 		p.answered(w, d, t, x)
 		return true
@@ -93,6 +96,8 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.download(w, d, t, x)
 	case alink.FileUploadInit, alink.FileUploadSend, alink.FileUploadCancel:
 		return p.upload(d, t, x)
+	case alink.JobGet, alink.JobUpdate:
+		return p.tasks(w, d, t, x)
 	case alink.ShadowUpdate:
 		return p.shadow(w, d, t, x)
 	case alink.DiagPost:

@@ -96,7 +96,8 @@ type Platform struct {
 	greetings greetings
 	files     files
 	uploads   uploads
-	upgrades  upgrades
+	upgrades  scheduler
+	jobs      scheduler
 	scripts   scriptQueues
 }
 
@@ -134,9 +135,10 @@ func New(o Options) *Platform {
 	p.users.init()
 	p.files.options = o.Files
 	p.upgrades.init()
+	p.jobs.init()
 	p.scripts.init()
 	p.uploads.init()
-	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade)
+	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade, p.greetJobs)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
@@ -169,7 +171,8 @@ func (p *Platform) work(jobs <-chan func()) {
 func (p *Platform) Bind(b Broker) {
 	p.broker = b
 	p.wg.Go(p.greet)
-	p.wg.Go(p.schedule)
+	p.wg.Go(func() { p.upgrades.run(p.ctx, p.scheduleDue, p.storeFailed) })
+	p.wg.Go(func() { p.jobs.run(p.ctx, p.scheduleJobs, p.storeFailed) })
 	p.wg.Go(p.sweepUploads)
 }
 
