@@ -170,9 +170,14 @@ func (s *stored) Committed(err error) {
 
 // keep hands points to the store; the exchange is done when they are on disk.
 func (p *Platform) keep(x *broker.Exchange, points []store.Point) {
+	p.store.Append(points, p.storing(x))
+}
+
+// storing ends an exchange when its points are on disk.
+func (p *Platform) storing(x *broker.Exchange) *stored {
 	s := storedPool.Get().(*stored)
 	s.p, s.x = p, x
-	p.store.Append(points, s)
+	return s
 }
 
 // storeFailed logs a failing store, once in ten seconds.
