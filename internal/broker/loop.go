@@ -35,6 +35,7 @@ type loop struct {
 	own         []byte // properties of one receiver's packet
 	traced      []trace.Record
 	pub         publication
+	asked       asked
 
 	expiring  expiring     // on the loop that keeps retained messages
 	handed    atomic.Int64 // bytes in handoffs on their way to this loop

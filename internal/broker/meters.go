@@ -120,7 +120,7 @@ func (t *tally) count(s *Session) {
 	if s.durable.Load() {
 		t.persistent++
 	}
-	t.waiting += int64(s.countWaiting())
+	t.waiting += int64(s.waiting.count())
 	t.inFlight += int64(s.out.InFlight())
 }
 
