@@ -228,14 +228,6 @@ func makeRoom(loops int) {
 	}
 }
 
-// subLogins is how often a sub-device may log in per minute: the cloud allows five.
-func subLogins(cfg config.Config) int {
-	if cfg.Device.Strict {
-		return min(cfg.Device.SubLogins, 5)
-	}
-	return cfg.Device.SubLogins
-}
-
 func durability(name string) queue.Durability {
 	switch name {
 	case "os":
@@ -260,7 +252,7 @@ func deviceProfile(cfg config.Config) broker.Profile {
 	p.Pace = time.Duration(cfg.Device.Pace)
 	p.Settle = time.Duration(cfg.Device.Settle)
 	if cfg.Device.Strict {
-		p.MinKeepAlive, p.MaxKeepAlive = 30, 1200
+		restrict(&p)
 	}
 	return p
 }
