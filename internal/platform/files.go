@@ -159,6 +159,14 @@ func (p *Platform) ServeFile(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.Content))
+	case "model":
+		device, sum, _ := strings.Cut(name, "/")
+		content, err := p.modelConfig(r.Context(), device, sum)
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 	default:
 		http.NotFound(w, r)
 	}
