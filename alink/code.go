@@ -118,6 +118,21 @@ const (
 	CodeOTADeviceWrong Code = 9112
 )
 
+// Codes of file uploads over MQTT, by the names of the C SDK's header (spec/services.md §9).
+const (
+	CodeFileTooLarge    Code = 78117 // more than 16 MB
+	CodeBlockTooLarge   Code = 78118 // more than 128 KB
+	CodeBlockOffset     Code = 78119 // not where the bytes stored end
+	CodeBlockTooSmall   Code = 78120 // less than 256 bytes, and not the last
+	CodeBlockChecksum   Code = 78121 // the device sends it again
+	CodeUploadNotFound  Code = 78122 // the device begins anew
+	CodeFileExists      Code = 78123
+	CodeUploadFinished  Code = 78124
+	CodeFileChecksum    Code = 78125
+	CodeBlockRepeated   Code = 78126
+	CodeUploadThrottled Code = 78127
+)
+
 // Codes of deliveries to devices, in logs and API replies.
 const (
 	CodeDeliveryFailed Code = 1901 // 1902 to 1905, 1950 and 1951 as well, each for another stage
@@ -218,6 +233,18 @@ var codeTexts = map[Code]string{
 	CodeConfigGetType:  "getType must be content",
 	CodeConfigScope:    "configScope must be device",
 	CodeOTADeviceWrong: "device not found",
+
+	CodeFileTooLarge:    "file size has exceeded the limit 16 MB",
+	CodeBlockTooLarge:   "block size has exceeded the limit 128 KB",
+	CodeBlockOffset:     "block offset is not the size of what is stored",
+	CodeBlockTooSmall:   "block size is less than 256 bytes",
+	CodeBlockChecksum:   "block checksum failed",
+	CodeUploadNotFound:  "upload not found",
+	CodeFileExists:      "file exists already",
+	CodeUploadFinished:  "upload is finished",
+	CodeFileChecksum:    "file checksum failed",
+	CodeBlockRepeated:   "block is stored already",
+	CodeUploadThrottled: "upload throttled",
 
 	CodeDeliveryFailed: "delivery failed",
 	1902:               "delivery failed",

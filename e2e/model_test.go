@@ -158,8 +158,14 @@ func TestHistoryPost(t *testing.T) {
 		request{"unknown", tail, `{"id":"4","params":[{` + identity + `,"properties":[{"Color":{"value":1,"time":1}}]}]}`, replyTo(6304, "{}", "4", "tsl parse: params not exist", method)},
 		request{"no array", tail, `{"id":"5","params":{}}`, replyTo(460, "{}", "5", "request parameter error", method)},
 	)
-	h.wantLatest(d, map[string]string{"WF": "50", "Power": `"off"`})
-	if got := h.series(h.Platform.PropertyHistory, d, "WF"); got != "3 50" {
+	// History is never the current value: neither of what was reported nor of what was not.
+	soon := nowMS() + 3_600_000
+	w.asks(d, request{"newer than all", tail, fmt.Sprintf(`{"id":"6","params":[{%s,"properties":[{"WF":{"value":77,"time":%d}}]}]}`, identity, soon), replyTo(200, "{}", "6", "success", method)})
+	h.wantLatest(d, map[string]string{"WF": "50", "Power": ""})
+	if got := h.series(h.Platform.PropertyHistory, d, "Power"); got != `"on" "off"` {
+		t.Errorf("stored %s", got)
+	}
+	if got := h.series(h.Platform.PropertyHistory, d, "WF"); got != "3 50 77" {
 		t.Errorf("stored %s", got)
 	}
 	if got := h.series(h.Platform.EventHistory, d, "alarmEvent"); got != `{"Power":"on"}` {

@@ -155,4 +155,3 @@ func replayHome(t *testing.T) *home {
 	return h
 }
 
-var dev01 = alink.Triple{ProductKey: "a1B2c3D4e5F", DeviceName: "dev01", DeviceSecret: "0123456789abcdef0123456789abcdef"}

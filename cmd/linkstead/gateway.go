@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ func newGatewayCommand() *cobra.Command {
 which have no connection of their own, logs them in and carries their messages.`,
 		Example: "  linkstead gateway list a1Gateway01/gateway1\n  linkstead gateway add a1Gateway01/gateway1 a1SubSubSub/sub001",
 	}), t)
-	cmd.AddCommand(newGatewayListCommand(t), newGatewayAddCommand(t), newGatewayRemoveCommand(t), newGatewayNotifyCommand(t), newGatewayPermitCommand(t))
+	cmd.AddCommand(newGatewayListCommand(t), newGatewayAddCommand(t), newGatewayRemoveCommand(t), newGatewayNotifyCommand(t), newGatewayPermitCommand(t), newGatewayConfigureCommand(t))
 	return cmd
 }
 
@@ -44,6 +45,35 @@ func newGatewayListCommand(t *target) *cobra.Command {
 					rows = append(rows, []string{d.ProductKey + "/" + d.DeviceName, deviceState(d), localTime(d.LastOnlineAt), d.Nickname})
 				}
 				return printTable(w, []string{"SUB-DEVICE", "STATE", "LAST ONLINE", "NICKNAME"}, rows)
+			})
+		}),
+	}
+}
+
+func newGatewayConfigureCommand(t *target) *cobra.Command {
+	return &cobra.Command{
+		Use:   "configure PRODUCTKEY/DEVICENAME FILE",
+		Short: "Tell a gateway to fetch the configuration of its channels",
+		Long: `Tells a gateway that is online to fetch a JSON document with the configuration of its channels
+(Modbus, OPC UA), over HTTP: files.listen has to be set.`,
+		Example: "  linkstead gateway configure a1Gateway01/gateway1 channels.json",
+		Args:    cobra.ExactArgs(2),
+		RunE: t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
+			pk, dn, err := deviceArg(args[0])
+			if err != nil {
+				return err
+			}
+			b, err := readArgument(cmd.InOrStdin(), args[1])
+			if err != nil {
+				return err
+			}
+			r, err := c.ConfigureGateway(cmd.Context(), pk, dn, b)
+			if err != nil {
+				return err
+			}
+			return output(cmd, r, func(w io.Writer) error {
+				_, err := fmt.Fprintf(w, "%s was told of %d bytes, SHA-256 %s\n", args[0], r.Bytes, r.SHA256)
+				return err
 			})
 		}),
 	}

@@ -99,6 +99,8 @@ func (h *handler) routes() {
 	h.scriptRoutes()
 	h.remoteConfigRoutes()
 	h.firmwareRoutes()
+	h.fileRoutes()
+	h.jobRoutes()
 	h.userRoutes()
 	h.handle("POST /v1/publish", h.publish)
 	h.handle("GET /v1/tail", h.tail)

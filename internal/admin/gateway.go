@@ -12,7 +12,22 @@ func (h *handler) gatewayRoutes() {
 	h.handle("DELETE /v1/gateways/{pk}/{dn}/subs/{subpk}/{subdn}", h.removeSub)
 	h.handle("POST /v1/gateways/{pk}/{dn}/notify", h.notifySubs)
 	h.handle("POST /v1/gateways/{pk}/{dn}/permit", h.permitJoin)
+	h.handle("POST /v1/gateways/{pk}/{dn}/config", h.configureGateway)
 	h.handle("POST /v1/devices/{pk}/{dn}/bootstrap", h.bootstrap)
+}
+
+// configureGateway takes the document as it is and answers a
+// platform.ModelConfigPushed.
+func (h *handler) configureGateway(w http.ResponseWriter, r *http.Request) error {
+	b, err := readBody(w, r)
+	if err != nil {
+		return err
+	}
+	c, err := h.Platform.PushModelConfig(r.Context(), who(r), r.PathValue("pk"), r.PathValue("dn"), b)
+	if err != nil {
+		return err
+	}
+	return answer(w, c)
 }
 
 // maxSubs is the most sub-devices in one request.

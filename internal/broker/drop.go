@@ -18,6 +18,7 @@ const (
 	DropMemory                          // memory is short, and the client does not read fast enough
 	DropTopic                           // the topic is longer or deeper than the publisher may use
 	DropRetainedFull                    // there are as many retained messages as allowed
+	DropRate                            // the publisher sends more than LossyRates, and asked for that to be so
 	dropReasons
 )
 
@@ -47,6 +48,8 @@ func (r DropReason) String() string {
 		return "memory"
 	case DropTopic:
 		return "topic"
+	case DropRate:
+		return "rate"
 	}
 	return "unknown"
 }
@@ -54,7 +57,7 @@ func (r DropReason) String() string {
 // Drop is one message that was not delivered.
 type Drop struct {
 	AtMS   int64  `json:"at"`     // Unix milliseconds
-	Key    string `json:"client"` // session of the receiver, or of the publisher for DropNotAuthorized and DropNoReceiver
+	Key    string `json:"client"` // session of the receiver, or of the publisher for what was not taken from it
 	Topic  string `json:"topic"`  // empty if Count messages were lost together
 	QoS    byte   `json:"qos"`
 	Bytes  int    `json:"bytes"` // of the payloads

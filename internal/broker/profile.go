@@ -40,6 +40,10 @@ type Profile struct {
 	// PublishRate and PublishBytes are how many messages and bytes of PUBLISH packets
 	// a client may send in a second, on average; 0 is any number.
 	PublishRate, PublishBytes int
+	// LossyRates are how many messages a client may send in a second at QoS 0 and at
+	// QoS 1; more are dropped and not acknowledged, as the cloud does it
+	// (spec/connect.md §14). 0 is any number.
+	LossyRates [2]int
 	// MaxTopicBytes and MaxTopicLevels limit the topics and filters of a client; 0
 	// means as much as the standard or the server allow.
 	MaxTopicBytes, MaxTopicLevels int

@@ -64,6 +64,10 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.acknowledge(c, p, mqtt.TopicNameInvalid)
 		return nil
 	}
+	if c.limit != nil && c.limit.loses(l.t.NowNano(), p.QoS) {
+		l.drop(DropRate, c.session.key, string(topic), p.QoS, len(p.Payload))
+		return nil
+	}
 	if p.Retain && len(p.Payload) > 0 && !c.profile.Device && l.retainedFull(string(topic)) {
 		l.drop(DropRetainedFull, c.session.key, string(topic), p.QoS, len(p.Payload))
 		l.acknowledge(c, p, mqtt.QuotaExceeded)

@@ -11,6 +11,8 @@ import (
 // feels it as a slow network. A client without a limit has none of these.
 type publishLimit struct {
 	messages, bytes rate.Bucket
+	most            [2]float64 // messages a second at QoS 0 and 1; more are lost. 0 is any number
+	perQoS          [2]rate.Bucket
 	armed           bool // the client will be read from again
 	logged          bool
 }
@@ -18,10 +20,18 @@ type publishLimit struct {
 // limitOf returns the limit of a client that has just logged in, nil if its
 // profile has none.
 func limitOf(p *Profile) *publishLimit {
-	if p.PublishRate <= 0 && p.PublishBytes <= 0 {
+	if p.PublishRate <= 0 && p.PublishBytes <= 0 && p.LossyRates == [2]int{} {
 		return nil
 	}
-	return new(publishLimit)
+	return &publishLimit{most: [2]float64{float64(p.LossyRates[0]), float64(p.LossyRates[1])}}
+}
+
+// loses reports whether a publication is one too many of its QoS in this second.
+func (b *publishLimit) loses(now int64, qos byte) bool {
+	if int(qos) >= len(b.most) || b.most[qos] <= 0 {
+		return false
+	}
+	return !b.perQoS[qos].TakeWhole(now, b.most[qos], b.most[qos])
 }
 
 // slowDown reports whether a client has to wait before its next publication, of so

@@ -72,7 +72,7 @@ func (l *loop) traceDropped(r DropReason, key, topic string, qos byte, bytes, co
 	if l.b.options.Tracer == nil || len(key) < 2 || key[:2] != "d:" || r == DropNoReceiver {
 		return
 	}
-	rec := trace.Record{Key: key, Event: trace.Dropped, Topic: topic, QoS: qos, Bytes: bytes, Reason: r.String(), Up: r == DropNotAuthorized || r == DropTopic || r == DropRetainedFull}
+	rec := trace.Record{Key: key, Event: trace.Dropped, Topic: topic, QoS: qos, Bytes: bytes, Reason: r.String(), Up: r == DropNotAuthorized || r == DropTopic || r == DropRetainedFull || r == DropRate}
 	if r == DropExpired {
 		rec.Event, rec.Reason = trace.Expired, ""
 	}

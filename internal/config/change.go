@@ -14,8 +14,8 @@ var live = []string{
 	"log.level",
 	"limits.connections", "limits.opening", "limits.opening_timeout", "limits.opening_bytes",
 	"limits.packet", "limits.queued", "limits.queued_bytes", "limits.message_expiry", "limits.session_expiry",
-	"device.strict", "device.packet", "device.subscriptions", "device.queued", "device.call_timeout", "device.sub_devices", "device.sub_logins", "device.pace", "device.settle",
-	"history.retention", "auth.scram",
+	"device.strict", "device.packet", "device.subscriptions", "device.queued", "device.call_timeout", "device.sub_devices", "device.sub_logins", "device.shadow_rate", "device.broadcast_every", "device.pace", "device.settle",
+	"history.retention", "auth.scram", "files.upload_bytes", "files.upload_device_bytes",
 	"observe.sys_interval", "observe.metrics_token_file",
 }
 

@@ -147,8 +147,9 @@ type Limits struct {
 
 // Device configures how devices are treated.
 type Device struct {
-	// Strict reproduces the cloud's refusals: keep-alive outside 30 to 1200
-	// seconds, and its limits, so that firmware can be tested against them.
+	// Strict reproduces the cloud's refusals, so that firmware can be tested against
+	// them: keep-alive outside 30 to 1200 seconds, and its limits of logins, rates,
+	// topics and sizes. Settings that are narrower still hold.
 	Strict bool `toml:"strict" env:"STRICT"`
 	// Packet is the largest packet of a device, in bytes.
 	Packet int `toml:"packet" env:"PACKET"`
@@ -179,6 +180,12 @@ type Device struct {
 	SubDevices int `toml:"sub_devices" env:"SUB_DEVICES"`
 	// SubLogins is how often one sub-device may be logged in per minute.
 	SubLogins int `toml:"sub_logins" env:"SUB_LOGINS"`
+	// ShadowRate is how many requests to its shadow a device may send in a second, on
+	// average; five seconds' worth may come at once. 0 is any number.
+	ShadowRate int `toml:"shadow_rate" env:"SHADOW_RATE"`
+	// BroadcastEvery is the least time between two broadcasts to all devices of a
+	// product; 0 is none.
+	BroadcastEvery Duration `toml:"broadcast_every" env:"BROADCAST_EVERY"`
 }
 
 // Auth configures how applications log in.
@@ -273,9 +280,11 @@ func Default() Config {
 			Settle:        Duration(300 * time.Millisecond),
 			SubDevices:    1500,
 			SubLogins:     60,
+			ShadowRate:    20,
 		},
 		History: History{Retention: Duration(30 * 24 * time.Hour)},
 		CoAP:    CoAP{Rate: 500, Sessions: 10_000},
+		Files:   Files{UploadBytes: 1 << 30, UploadDeviceBytes: 256 << 20},
 		Shared:  Shared{Strategy: "round_robin", Key: "topic"},
 		Observe: Observe{SysInterval: Duration(10 * time.Second), TraceBytes: 64 << 20, TraceDeviceBytes: 16 << 10},
 	}
@@ -354,6 +363,7 @@ func (c *Config) Validate() error {
 		{"limits.publish_bytes", c.Limits.PublishBytes, 0, 1 << 40}, {"device.publish_bytes", c.Device.PublishBytes, 0, 1 << 40},
 		{"limits.topic_bytes", c.Limits.TopicBytes, 0, 65535}, {"device.topic_bytes", c.Device.TopicBytes, 0, 65535},
 		{"limits.topic_levels", c.Limits.TopicLevels, 0, 128}, {"device.topic_levels", c.Device.TopicLevels, 0, 128},
+		{"device.shadow_rate", c.Device.ShadowRate, 0, 1 << 30},
 		{"limits.sessions_per_user", c.Limits.SessionsPerUser, 0, 1 << 30},
 	} {
 		check(n.value >= n.lo && n.value <= n.hi, n.key, fmt.Sprintf("must be %d to %d", n.lo, n.hi))

@@ -15,9 +15,15 @@ type Files struct {
 	// https://home.example:8443. Empty: the server's address as each device reaches
 	// it, with https for devices that are connected with TLS and http for others.
 	URL string `toml:"url" env:"URL"`
+	// UploadBytes is how many bytes the files that devices send may have together, 0
+	// takes none; UploadDeviceBytes is how many those of one device may have.
+	UploadBytes       int `toml:"upload_bytes" env:"UPLOAD_BYTES"`
+	UploadDeviceBytes int `toml:"upload_device_bytes" env:"UPLOAD_DEVICE_BYTES"`
 }
 
 func (f *Files) validate(check func(ok bool, key, want string)) {
+	check(f.UploadBytes >= 0, "files.upload_bytes", "must not be negative")
+	check(f.UploadDeviceBytes >= 0, "files.upload_device_bytes", "must not be negative")
 	if f.Listen != "" {
 		_, _, err := net.SplitHostPort(f.Listen)
 		check(err == nil, "files.listen", fmt.Sprintf("%q is not host:port", f.Listen))

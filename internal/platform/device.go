@@ -2,11 +2,13 @@ package platform
 
 import (
 	"context"
+	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/linkstead/linkstead/alink"
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/rate"
 	"github.com/linkstead/linkstead/internal/store"
 	"github.com/linkstead/linkstead/internal/transport"
 )
@@ -36,6 +38,8 @@ type device struct {
 	subs    *subDevices // of a gateway, else nil
 	// certified: it logged in with a certificate and is told who it is
 	certified bool
+	strict    bool        // the cloud's limits hold
+	shadows   rate.Bucket // requests to its shadow; of its connection's loop
 	// prefixes of the topics it may use
 	sys, custom string
 }
@@ -146,7 +150,7 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 // sub-devices that are logged in through it. Names are compared byte for byte.
 func (d *device) Publish(topic string) broker.Decision {
 	t, ok := alink.ParseTopic(topic)
-	if !ok {
+	if !ok || d.strict && tooDeep(&t, topic) {
 		return broker.Deny
 	}
 	if decision := d.publish(&t); decision != broker.Deny || d.subs == nil {
@@ -159,6 +163,14 @@ func (d *device) Publish(topic string) broker.Decision {
 		return broker.System
 	}
 	return broker.Deny
+}
+
+// cloudSlashes is how many slashes a custom topic has at most on the cloud
+// (spec/connect.md §14).
+const cloudSlashes = 7
+
+func tooDeep(t *alink.Topic, topic string) bool {
+	return t.Kind == alink.Custom && strings.Count(topic, "/") > cloudSlashes
 }
 
 func (d *device) publish(t *alink.Topic) broker.Decision {
@@ -192,11 +204,15 @@ func (d *device) within(inner string) bool {
 // receive. Filters without an identity (/ext/rrpc/#) are granted; the engine
 // delivers system topics to the device they belong to and to no other.
 func (d *device) Subscribe(filter string) bool {
+	t, ok := alink.ParseTopic(filter)
+	if ok && d.strict && tooDeep(&t, filter) {
+		return false
+	}
 	if d.subscribe(filter) {
 		return true
 	}
 	if d.subs != nil {
-		if t, ok := alink.ParseTopic(filter); ok {
+		if ok {
 			if s := d.subOf(&t); s != nil {
 				return s.subscribe(filter)
 			}

@@ -98,14 +98,11 @@ func (p *Platform) block(d *device, id string, params devjson.Value) ([]byte, an
 	header = strconv.AppendInt(append(header, `,"bSize":`...), size, 10)
 	header = strconv.AppendInt(append(header, `,"bOffset":`...), offset, 10)
 	header = append(header, "}}"...)
-	b := make([]byte, 0, 2+len(header)+int(size)+2)
-	b = append(binary.BigEndian.AppendUint16(b, uint16(len(header))), header...)
-	start := len(b)
-	b = b[:start+int(size)]
-	if _, err := io.ReadFull(io.NewSectionReader(f, offset, size), b[start:]); err != nil {
+	data := make([]byte, size)
+	if _, err := io.ReadFull(io.NewSectionReader(f, offset, size), data); err != nil {
 		return nil, answer{}, err
 	}
-	return binary.LittleEndian.AppendUint16(b, alink.CRC16(b[start:])), answer{}, nil
+	return alink.AppendBlock(nil, header, data), answer{}, nil
 }
 
 // appendBlockFailure appends a header without a block.

@@ -30,6 +30,10 @@ type FileOptions struct {
 	// URL is what addresses begin with, or "" for the server's address as each device
 	// reaches it.
 	URL string
+	// UploadDir holds the files that devices send; it is made with mode 0700. With
+	// Sync a block of them is on disk before it is acknowledged.
+	UploadDir string
+	Sync      bool
 }
 
 // urlLife is how long the address of a file is good (spec/services.md §2.2).
@@ -182,6 +186,14 @@ func (p *Platform) ServeFile(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(c.Content))
+	case "model":
+		device, sum, _ := strings.Cut(name, "/")
+		content, err := p.modelConfig(r.Context(), device, sum)
+		if err != nil {
+			http.NotFound(w, r)
+			return
+		}
+		http.ServeContent(w, r, "", time.Time{}, bytes.NewReader(content))
 	default:
 		http.NotFound(w, r)
 	}

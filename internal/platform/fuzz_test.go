@@ -113,6 +113,7 @@ func FuzzShadow(f *testing.F) {
 func FuzzParams(f *testing.F) {
 	for _, seed := range []string{
 		`{"version":"1.0","module":"MCU"}`, `[{"utcTime":"x","logLevel":"INFO","logContent":7}]`, `{"p":[{"wifi":{}}]}`, `[]`, `"x"`, `null`,
+		`{"taskId":"x","status":"FAILED","progress":"12","statusDetails":{"k":"v"}}`, `{"fileName":"a.b","fileSize":-1,"ficMode":"crc64","ficValue":"fF"}`,
 		`{"fileInfo":{"streamId":1,"fileId":1},"fileBlock":{"size":-1,"offset":9223372036854775807}}`,
 	} {
 		f.Add([]byte(seed))
@@ -128,6 +129,13 @@ func FuzzParams(f *testing.F) {
 		}
 		if lines, ok := logLines(v); ok && (len(lines) == 0 || len(lines) > maxLogPost) {
 			t.Errorf("%d lines", len(lines))
+		}
+		if r, problem := parseTaskReport(v); problem == "" && (r.status == "" || r.progress < -1 || r.progress > 100 || r.details != "" && !json.Valid([]byte(r.details))) {
+			t.Errorf("the report of a task is %+v", r)
+		}
+		request := uploadRequest{params: v}
+		if in, code, _ := request.parseInit(); code == 0 && (!validFileName(in.name) || in.size == 0 || in.size < -1 || in.size > MaxUpload) {
+			t.Errorf("the upload is %+v", in)
 		}
 		if depth(v) > maxShadowDepth+1+len(b) {
 			t.Error("deeper than it can be")

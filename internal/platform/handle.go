@@ -57,6 +57,9 @@ func (p *Platform) Handle(x *broker.Exchange) {
 // later.
 func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
 	switch {
+	case t.Kind == alink.JobNotify && t.Reply:
+		p.jobNoticed(w, d, t, x)
+		return true
 	case t.Kind == alink.RRPCResponse, t.Kind == alink.ExtRRPC:
 		p.answered(w, d, t, x)
 		return true
@@ -91,6 +94,10 @@ func (p *Platform) serve(w *worker, d *device, t alink.Topic, x *broker.Exchange
 		return p.upgrade(w, d, t, x)
 	case alink.FileDownload:
 		return p.download(w, d, t, x)
+	case alink.FileUploadInit, alink.FileUploadSend, alink.FileUploadCancel:
+		return p.uploadFile(d, t, x)
+	case alink.JobGet, alink.JobUpdate:
+		return p.tasks(w, d, t, x)
 	case alink.ShadowUpdate:
 		return p.shadow(w, d, t, x)
 	case alink.DiagPost:
@@ -163,9 +170,14 @@ func (s *stored) Committed(err error) {
 
 // keep hands points to the store; the exchange is done when they are on disk.
 func (p *Platform) keep(x *broker.Exchange, points []store.Point) {
+	p.store.Append(points, p.storing(x))
+}
+
+// storing ends an exchange when its points are on disk.
+func (p *Platform) storing(x *broker.Exchange) *stored {
 	s := storedPool.Get().(*stored)
 	s.p, s.x = p, x
-	p.store.Append(points, s)
+	return s
 }
 
 // storeFailed logs a failing store, once in ten seconds.

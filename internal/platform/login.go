@@ -1,6 +1,7 @@
 package platform
 
 import (
+	"fmt"
 	"strings"
 	"sync"
 	"time"
@@ -146,8 +147,11 @@ type drops struct {
 // Dropped records a message that was not delivered. What repeats within a second
 // is counted in one record.
 func (p *Platform) Dropped(d broker.Drop) {
-	if d.Reason == broker.DropNotAuthorized.String() {
+	switch d.Reason {
+	case broker.DropNotAuthorized.String():
 		p.refusedForSub(d)
+	case broker.DropRate.String():
+		p.tooFast(d)
 	}
 	r := &p.drops
 	r.mu.Lock()
@@ -174,6 +178,19 @@ func (p *Platform) Dropped(d broker.Drop) {
 	}
 	r.ring[r.next] = d
 	r.next = (r.next + 1) % keptDrops
+}
+
+// tooFast writes into a device's log that it publishes more than the cloud takes.
+func (p *Platform) tooFast(drop broker.Drop) {
+	e, ok := p.devices.GetIfPresent(drop.Key)
+	pk, dn, named := strings.Cut(strings.TrimPrefix(drop.Key, "d:"), "/")
+	if !ok || !named {
+		return
+	}
+	t, _ := alink.ParseTopic(drop.Topic)
+	limit := p.settings.Load().Device.LossyRates[min(drop.QoS, 1)]
+	p.remark(&device{id: e.id, pk: pk, dn: dn}, t, alink.CodeTooManyRequests,
+		fmt.Sprintf("dropped, not acknowledged: more than %d messages in a second at QoS %d (setting device.strict)", limit, drop.QoS))
 }
 
 // Drops returns the latest messages that were not delivered, newest first, and

@@ -80,5 +80,16 @@ func (p *Platform) admit(e *deviceEntry, pk, dn string, ext int) (*broker.Admiss
 			Cause: fmt.Sprintf("the device is disabled; enable it: linkstead device enable %s/%s", pk, dn)}
 	}
 	d := newDevice(e, pk, dn, ext, p.now())
-	return &broker.Admission{Key: d.key, Owner: d.key, Profile: p.Profile(true), Rights: d, Principal: d}, nil
+	s := p.settings.Load()
+	profile := &s.Device
+	if d.strict = s.Strict; d.strict {
+		if ok, _ := p.connects.Take(d.key, p.now().UnixNano()); !ok {
+			return nil, &broker.Refusal{Code: mqtt.ConnectionRateExceeded, Identity: dn + "&" + pk,
+				Cause: fmt.Sprintf("the device has logged in more than %d times in a minute; the cloud takes no more (setting device.strict)", cloudConnects)}
+		}
+		if d.subs != nil {
+			profile = &s.gateway
+		}
+	}
+	return &broker.Admission{Key: d.key, Owner: d.key, Profile: profile, Rights: d, Principal: d}, nil
 }

@@ -21,46 +21,16 @@ const (
 	MaxMQTTPackage = 16 << 20
 )
 
-// upgrades wakes the scheduler of upgrade jobs.
+// upgrades is the scheduler of upgrade jobs.
 type upgrades struct {
-	wake chan struct{}
+	scheduler
 	// mu is held from the decision that a device is told of its upgrade until it has
 	// been told, and while a version it reports is taken.
 	mu sync.Mutex
 }
 
-func (u *upgrades) init() { u.wake = make(chan struct{}, 1) }
-
-func (u *upgrades) poke() {
-	select {
-	case u.wake <- struct{}{}:
-	default:
-	}
-}
-
-const (
-	scheduleEvery = time.Second
-	scheduleBatch = 200
-)
-
-// schedule pushes tasks whose time has come to devices that are online, and ends
-// those of jobs whose time is over, until the platform is closed.
-func (p *Platform) schedule() {
-	tick := time.NewTicker(scheduleEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.upgrades.wake:
-		case <-tick.C:
-		case <-p.ctx.Done():
-			return
-		}
-		if err := p.scheduleDue(); err != nil && p.ctx.Err() == nil {
-			p.storeFailed(err)
-		}
-	}
-}
-
+// scheduleDue pushes upgrades whose time has come to devices that are online, and
+// ends those of jobs whose time is over.
 func (p *Platform) scheduleDue() error {
 	if n, err := p.store.TimeoutTasks(p.ctx, p.now()); err != nil {
 		return err

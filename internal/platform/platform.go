@@ -10,6 +10,7 @@ import (
 	"github.com/maypok86/otter/v2"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/rate"
 	"github.com/linkstead/linkstead/internal/store"
 	"github.com/linkstead/linkstead/mqtt"
 )
@@ -46,7 +47,9 @@ type Options struct {
 type Settings struct {
 	// Device and Application are how the two kinds of client are treated.
 	Device, Application broker.Profile
-	// Strict refuses what the cloud refuses: a keep-alive outside 30 to 1200 s.
+	// Strict refuses what the cloud refuses: a keep-alive outside 30 to 1200 s, more
+	// than five logins of a device in a minute, and what the limits of Device say, which
+	// have to be the cloud's.
 	Strict bool
 	// SCRAM offers applications SCRAM-SHA-256 and keeps a verifier for it with each
 	// password that is set.
@@ -56,8 +59,18 @@ type Settings struct {
 	// SubDevices is the most sub-devices of a gateway: 1500. SubLogins is how often
 	// one sub-device may log in per minute: 60.
 	SubDevices, SubLogins int
+	// UploadBytes is how many bytes the files of all devices may have together,
+	// UploadDeviceBytes those of one; 0 takes none.
+	UploadBytes, UploadDeviceBytes int64
+	// ShadowRate is how many requests to its shadow a device may send in a second, on
+	// average; 0 is any number.
+	ShadowRate int
+	// BroadcastEvery is the least time between two broadcasts to all devices of a
+	// product; 0 is none.
+	BroadcastEvery time.Duration
 
 	registering broker.Profile // of devices that register themselves, made by Set
+	gateway     broker.Profile // of gateways: their sub-devices' messages are not theirs
 }
 
 // Platform serves devices and those who manage them. All methods may be called
@@ -103,8 +116,13 @@ type Platform struct {
 
 	greetings greetings
 	files     files
+	uploads   uploads
 	upgrades  upgrades
-	scripts   scriptQueues
+	jobs      scheduler
+
+	connects   *rate.Table[string] // logins by device, counted if the settings are strict
+	broadcasts broadcasts
+	scripts    scriptQueues
 }
 
 // lookups is how many logins may wait for a record that is not in memory, and
@@ -114,6 +132,13 @@ const (
 	lookupWorkers    = 8
 	passwordsWaiting = 256
 	cachedDevices    = 200_000
+)
+
+// cloudConnects is how often a device may log in per minute on the cloud
+// (spec/connect.md §14), cloudConnecting of how many devices that is remembered.
+const (
+	cloudConnects   = 5
+	cloudConnecting = 16384
 )
 
 // New makes a platform. Bind it to the broker before the first connection.
@@ -133,6 +158,7 @@ func New(o Options) *Platform {
 		lookup:   make(chan func(), lookups),
 		verify:   make(chan func(), passwordsWaiting),
 		records:  make(chan func(), lookups),
+		connects: rate.NewTable[string](cloudConnecting, cloudConnects/60.0, cloudConnects),
 	}
 	p.Set(o.Settings)
 	p.ctx, p.stop = context.WithCancel(context.Background())
@@ -142,14 +168,19 @@ func New(o Options) *Platform {
 	p.entrance.init(o.FailedLogins)
 	p.files.options = o.Files
 	p.upgrades.init()
+	p.jobs.init()
 	p.scripts.init()
-	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade)
+	p.uploads.init()
+	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade, p.greetJobs)
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}
 	p.wg.Go(func() { p.work(p.records) })
 	for _, q := range p.scripts {
 		p.wg.Go(func() { p.work(q) })
+	}
+	for i := range p.uploads.queues {
+		p.wg.Go(func() { p.work(p.uploads.queues[i].jobs) })
 	}
 	for range passwordsAtOnce {
 		p.wg.Go(func() { p.work(p.verify) })
@@ -173,7 +204,9 @@ func (p *Platform) work(jobs <-chan func()) {
 func (p *Platform) Bind(b Broker) {
 	p.broker = b
 	p.wg.Go(p.greet)
-	p.wg.Go(p.schedule)
+	p.wg.Go(func() { p.upgrades.run(p.ctx, p.scheduleDue, p.storeFailed) })
+	p.wg.Go(func() { p.jobs.run(p.ctx, p.scheduleJobs, p.storeFailed) })
+	p.wg.Go(p.sweepUploads)
 }
 
 // Set changes the settings. Profiles handed out before stay as they were: the
@@ -193,6 +226,8 @@ func (p *Platform) Set(s Settings) {
 	s.registering.MinKeepAlive, s.registering.MaxKeepAlive = 0, 0
 	s.registering.MaxQueued, s.registering.MaxQueuedBytes, s.registering.SessionExpiry = 1, 1<<10, time.Second
 	s.registering.Lifetime = registrationTime
+	s.gateway = s.Device
+	s.gateway.LossyRates = [2]int{}
 	p.settings.Store(&s)
 }
 

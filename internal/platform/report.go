@@ -103,7 +103,12 @@ func (p *Platform) reports(w *worker, d *device, t alink.Topic, x *broker.Exchan
 	if len(w.points) == 0 {
 		return true
 	}
-	p.keep(x, w.points)
+	s := p.storing(x)
+	if t.Kind == alink.PropertyHistoryPost {
+		p.store.AppendPast(w.points, s)
+	} else {
+		p.store.Append(w.points, s)
+	}
 	return false
 }
 

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/linkstead/linkstead/alink"
@@ -130,6 +131,12 @@ func (p *Platform) Broadcast(ctx context.Context, who, pk, suffix string, payloa
 			return "", 0, err
 		}
 	}
+	if suffix == "" {
+		if wait := p.broadcasts.wait(pk, p.now(), p.settings.Load().BroadcastEvery); wait > 0 {
+			return "", 0, &Error{Kind: KindBusy, Code: alink.CodeTooManyRequests, Message: fmt.Sprintf("the product's devices had a broadcast a moment ago; the next may be sent in %v", wait.Round(time.Second)),
+				Hint: "device.broadcast_every, and device.strict, say how often there may be one"}
+		}
+	}
 	if err := p.auditFirst(ctx, who, "broadcast", pk, fmt.Sprintf("%s, %d bytes", suffix, len(payload))); err != nil {
 		return "", 0, err
 	}
@@ -142,6 +149,35 @@ func (p *Platform) Broadcast(ctx context.Context, who, pk, suffix string, payloa
 		devices++
 	}
 	return id, devices, nil
+}
+
+// broadcasts remembers when each product had the last one to all its devices.
+type broadcasts struct {
+	mu   sync.Mutex
+	last map[string]time.Time
+}
+
+// wait is 0 if a broadcast may be sent now, which is then noted, and else how long it
+// has to wait.
+func (b *broadcasts) wait(pk string, now time.Time, every time.Duration) time.Duration {
+	if every <= 0 {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if wait := every - now.Sub(b.last[pk]); wait > 0 {
+		return wait
+	}
+	if b.last == nil {
+		b.last = make(map[string]time.Time)
+	}
+	for other, at := range b.last { // products come and go
+		if now.Sub(at) >= every {
+			delete(b.last, other)
+		}
+	}
+	b.last[pk] = now
+	return 0
 }
 
 // onlineOf names the devices of a product that are online.

@@ -42,6 +42,7 @@ var (
 	errShadowNone       = &shadowError{407, "the shadow is empty"}
 	errShadowAttributes = &shadowError{408, "more than 128 attributes"}
 	errShadowConflict   = &shadowError{409, "the version is not greater than the shadow's"}
+	errShadowRate       = &shadowError{429, "too many requests"}
 	errShadowLarge      = &shadowError{400, "the shadow is larger than 16384 bytes or deeper than 5 levels"}
 )
 
@@ -302,6 +303,10 @@ func (p *Platform) changeShadow(ctx context.Context, deviceID int64, version dev
 	return after, next, err
 }
 
+// shadowBurst is how many seconds' worth of requests a device may send at once: what
+// waited while it was away.
+const shadowBurst = 5
+
 // maxShadowMessage is the longest request that is looked at.
 const maxShadowMessage = 64 << 10
 
@@ -309,6 +314,17 @@ const maxShadowMessage = 64 << 10
 // no id: replies come in the order of the requests.
 func (p *Platform) shadow(w *worker, d *device, t alink.Topic, x *broker.Exchange) (done bool) {
 	topic := []byte("/shadow/get/" + d.pk + "/" + d.dn)
+	if limit := float64(p.settings.Load().ShadowRate); limit > 0 {
+		burst := shadowBurst * limit
+		if d.strict {
+			burst = limit
+		}
+		if !d.shadows.TakeWhole(x.Time.UnixNano(), limit, burst) {
+			p.remark(d, t, alink.CodeTooManyRequests, fmt.Sprintf("more than %v requests to the shadow in a second (setting device.shadow_rate)", limit))
+			x.Reply(topic, p.shadowFailure(errShadowRate))
+			return true
+		}
+	}
 	if len(x.Payload) > maxShadowMessage {
 		p.remark(d, t, 400, errShadowLarge.text)
 		x.Reply(topic, p.shadowFailure(errShadowLarge))

@@ -630,8 +630,11 @@ func TestSubDevicePack(t *testing.T) {
 	if got := latest(gatewayKey, "gateway1"); got["Temp"] != "20" {
 		t.Errorf("the gateway's are %v", got)
 	}
-	if got := latest(subKey, "sub001"); got["Temp"] != "21" || got["Hum"] != "55" {
+	if got := latest(subKey, "sub001"); got["Temp"] != "21" || got["Hum"] != "" { // what is told late is history
 		t.Errorf("the sub-device's are %v", got)
+	}
+	if got, err := s.Platform.PropertyHistory(t.Context(), subKey, "sub001", "Hum", platform.HistoryQuery{}); err != nil || len(got) != 1 || string(got[0].Value) != "55" {
+		t.Errorf("the sub-device's history is %v, %v", got, err)
 	}
 	if got := latest(subKey, "sub002"); len(got) != 0 {
 		t.Errorf("a sub-device that is not logged in has %v", got)

@@ -325,6 +325,7 @@ func (c *gatewayCall) judgeLogin(s *alink.SubDevice) (*device, alink.Code, strin
 		return nil, alink.CodeServer, ""
 	}
 	sub := newDevice(e, s.ProductKey, s.DeviceName, d.ext, p.now())
+	sub.strict = d.strict
 	sub.gateway, sub.subs = d, nil
 	return sub, alink.CodeSuccess, ""
 }

@@ -134,7 +134,9 @@ func platformSettings(cfg *config.Config) platform.Settings {
 	return platform.Settings{
 		Device: deviceProfile(*cfg), Application: applicationProfile(*cfg),
 		Strict: cfg.Device.Strict, SCRAM: cfg.Auth.SCRAM, CallTimeout: time.Duration(cfg.Device.CallTimeout),
-		SubDevices: cfg.Device.SubDevices, SubLogins: subLogins(*cfg),
+		SubDevices: cfg.Device.SubDevices, SubLogins: subLogins(cfg),
+		ShadowRate: shadowRate(cfg), BroadcastEvery: broadcastEvery(cfg),
+		UploadBytes: int64(cfg.Files.UploadBytes), UploadDeviceBytes: int64(cfg.Files.UploadDeviceBytes),
 	}
 }
 

@@ -159,7 +159,8 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	}
 	s.Platform = platform.New(platform.Options{
 		Store: s.store, Logger: o.Logger, Settings: platformSettings(&cfg), FailedLogins: cfg.Limits.FailedLogins,
-		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL},
+		Files: platform.FileOptions{Dir: filepath.Join(cfg.Data, "firmware"), Key: signer, URL: cfg.Files.URL,
+			UploadDir: filepath.Join(cfg.Data, "uploads"), Sync: store.Durability(cfg.Durability) == store.DurabilityDisk},
 	})
 	if err := s.openTrace(o.Logger); err != nil {
 		return nil, err
@@ -232,14 +233,6 @@ func makeRoom(loops int) {
 	}
 }
 
-// subLogins is how often a sub-device may log in per minute: the cloud allows five.
-func subLogins(cfg config.Config) int {
-	if cfg.Device.Strict {
-		return min(cfg.Device.SubLogins, 5)
-	}
-	return cfg.Device.SubLogins
-}
-
 func durability(name string) queue.Durability {
 	switch name {
 	case "os":
@@ -264,7 +257,7 @@ func deviceProfile(cfg config.Config) broker.Profile {
 	p.Pace = time.Duration(cfg.Device.Pace)
 	p.Settle = time.Duration(cfg.Device.Settle)
 	if cfg.Device.Strict {
-		p.MinKeepAlive, p.MaxKeepAlive = 30, 1200
+		restrict(&p)
 	}
 	return p
 }

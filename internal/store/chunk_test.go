@@ -156,9 +156,9 @@ func FuzzReadChunk(f *testing.F) {
 func FuzzRecords(f *testing.F) {
 	var r records
 	r.reset()
-	r.point(7, t0, Text("x"))
+	r.point(7, t0, Text("x"), false)
 	r.drop(7)
-	r.point(1<<40, t0-5, Float(2.5))
+	r.point(1<<40, t0-5, Float(2.5), true)
 	f.Add(r.seal()[recordsHeader:])
 	f.Fuzz(func(t *testing.T, data []byte) {
 		h := newHeads()
@@ -174,7 +174,7 @@ func FuzzRecords(f *testing.F) {
 				if size != len(r.value) {
 					t.Fatalf("a value of %d bytes reads as %d", len(r.value), size)
 				}
-				again.point(r.series, r.timeMS, v)
+				again.point(r.series, r.timeMS, v, r.past)
 			}
 		}
 		if whole && len(again.buf) > recordsHeader+len(data) {
@@ -190,7 +190,7 @@ func FuzzRecords(f *testing.F) {
 func TestDamagedRecordsAreFound(t *testing.T) {
 	var r records
 	r.reset()
-	r.point(7, t0, Text("a value"))
+	r.point(7, t0, Text("a value"), false)
 	good := bytes.Clone(r.seal())
 	if _, err := openRecords(good); err != nil {
 		t.Fatal(err)

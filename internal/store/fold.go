@@ -6,6 +6,9 @@ import (
 	"sort"
 )
 
+// noTime is before the time of a series without a present value.
+const noTime = -2
+
 // folder turns heads into chunks. Its buffers are used again and again.
 type folder struct {
 	points []Sample
@@ -22,7 +25,10 @@ func (f *folder) write(ctx context.Context, t *tx, h *head, seq, expired int64) 
 		return nil
 	}
 	points := f.points
-	latest := points[len(points)-1]
+	latest, some := h.latest()
+	if !some {
+		latest.TimeMS = noTime
+	}
 	points = points[sort.Search(len(points), func(i int) bool { return points[i].TimeMS >= expired }):]
 
 	var gap, span int64

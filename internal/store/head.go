@@ -18,7 +18,7 @@ type head struct {
 	since    int64 // when that was, ms
 	n        int
 	last     int64 // time of the point that came last
-	maxTime  int64 // greatest time
+	maxTime  int64 // greatest time of points that are not of the past, -1 if there are none
 	maxValue int   // where in buf the value with maxTime is; of equals the last
 	buf      []byte
 	full     bool // is in heads.full
@@ -80,7 +80,7 @@ func (h *heads) add(round, now int64, r *recordReader) {
 	h.bytes += cap(p.buf) - before
 	p.last = r.timeMS
 	p.n++
-	if r.timeMS >= p.maxTime {
+	if !r.past && r.timeMS >= p.maxTime {
 		p.maxTime, p.maxValue = r.timeMS, at
 	}
 	if !p.full && (p.n >= headPoints || len(p.buf) >= headBytes) {
@@ -182,11 +182,18 @@ func (h *heads) read(series int64) []byte {
 	return nil
 }
 
-// latest returns the point with the greatest time in a series' head. The caller
-// holds mu.
+// latest returns the point with the greatest time in a series' head, without those
+// of the past. The caller holds mu.
 func (h *heads) latest(series int64) (Sample, bool) {
 	p := h.m[series]
-	if p == nil || p.n == 0 {
+	if p == nil {
+		return Sample{}, false
+	}
+	return p.latest()
+}
+
+func (p *head) latest() (Sample, bool) {
+	if p.maxTime < 0 {
 		return Sample{}, false
 	}
 	v, size := readValue(p.buf[p.maxValue:])

@@ -154,7 +154,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	q := newQueue(1 << 30) // no writer behind it
 	q.next.recs.buf = append(make([]byte, 0, 1<<20), q.next.recs.buf...)
 	if n := testing.AllocsPerRun(1000, func() {
-		if err := q.append(points, nil, s.series); err != nil {
+		if err := q.append(points, false, nil, s.series); err != nil {
 			t.Fatal(err)
 		}
 	}); n != 0 {

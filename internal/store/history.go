@@ -27,7 +27,7 @@ import (
 // Heads are kept in the order of their oldest point, so that first row is known
 // and heads that hold back too much are folded first.
 //
-// A series' greatest point is also kept in its row, which makes the present
+// A series' greatest point that is not of the past is also kept in its row, which makes the present
 // value of a property cheap to read and lets it outlive Retention.
 //
 // All of it holds one invariant, which the crash test checks: a point whose Done
@@ -104,8 +104,14 @@ type Done interface {
 // Options.MaxBacklog bytes wait already, ErrInvalid if a point is unusable,
 // ErrClosed after Close. Points of devices that do not exist (any more) are
 // dropped without an error.
-func (s *Store) Append(points []Point, done Done) {
-	err := s.queue.append(points, done, s.series)
+func (s *Store) Append(points []Point, done Done) { s.append(points, false, done) }
+
+// AppendPast is Append for points that were measured earlier and are told late: they
+// are kept like the others, and never become the present value, whatever their time.
+func (s *Store) AppendPast(points []Point, done Done) { s.append(points, true, done) }
+
+func (s *Store) append(points []Point, past bool, done Done) {
+	err := s.queue.append(points, past, done, s.series)
 	if err == nil {
 		return
 	}

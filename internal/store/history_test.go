@@ -208,6 +208,33 @@ func TestLatest(t *testing.T) {
 	s = reopen(t, s, opts)
 	wantStrings(t, latest(), want...)
 
+	// What was measured earlier and is told late is history, however new it is.
+	past := func(points ...Point) {
+		t.Helper()
+		w := make(waiter, 1)
+		s.AppendPast(points, w)
+		if err := <-w; err != nil {
+			t.Fatal(err)
+		}
+	}
+	late := SeriesKey{dev.ID, Property, "Late"} // has nothing else
+	past(Point{temp, t0 + 50, Int(5)}, Point{late, t0 + 50, Int(6)}, Point{late, t0 + 60, Int(7)})
+	wantStrings(t, latest(), want...)
+	wantStrings(t, mustRange(t, s, late, RangeQuery{}), "50=6", "60=7")
+	s = reopen(t, s, opts)
+	wantStrings(t, latest(), want...)
+	foldAll(t, s)
+	wantStrings(t, latest(), want...)
+	mustAppend(t, s, Point{temp, t0 + 7, Int(8)}, Point{late, t0 + 1, Int(9)})
+	past(Point{temp, t0 + 51, Int(5)})
+	want = []string{`Hum 0="wet"`, "Late 1=9", "Temp 7=8"}
+	wantStrings(t, latest(), want...)
+	foldAll(t, s)
+	wantStrings(t, latest(), want...)
+	s = reopen(t, s, opts)
+	wantStrings(t, latest(), want...)
+	wantStrings(t, mustRange(t, s, late, RangeQuery{}), "1=9", "50=6", "60=7")
+
 	// The present value outlives the history.
 	clk.add(31 * 24 * time.Hour)
 	s.sweep()

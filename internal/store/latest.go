@@ -13,8 +13,8 @@ type LatestValue struct {
 }
 
 // Latest returns the present values of a device's properties, ordered by
-// identifier: of each the point with the greatest time, of equals the one
-// written last. They do not expire with the history.
+// identifier: of each the point with the greatest time that is not of the past, of
+// equals the one written last. They do not expire with the history.
 func (s *Store) Latest(ctx context.Context, deviceID int64) ([]LatestValue, error) {
 	const op = "read latest values"
 	if s.closed.Load() {

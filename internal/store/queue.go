@@ -22,7 +22,8 @@ type batch struct {
 // behind such a point: of two points with one time the later has to stay so.
 type unnamed struct {
 	Point
-	id int64 // of its series, 0 if it is to be looked up
+	id   int64 // of its series, 0 if it is to be looked up
+	past bool
 }
 
 func newBatch() *batch {
@@ -91,7 +92,7 @@ const doneSize = 32
 
 // append encodes points into the next batch. Series are looked up while mu is
 // held: after forget has returned, no point can carry a forgotten id.
-func (q *queue) append(points []Point, done Done, series *seriesCache) error {
+func (q *queue) append(points []Point, past bool, done Done, series *seriesCache) error {
 	for i := range points {
 		if err := points[i].check(); err != nil {
 			return err
@@ -111,9 +112,9 @@ func (q *queue) append(points []Point, done Done, series *seriesCache) error {
 	for i := range points {
 		p := &points[i]
 		if id := series.getLocked(p.Series); id != 0 && len(b.unnamed) == 0 {
-			b.recs.point(id, p.TimeMS, p.Value)
+			b.recs.point(id, p.TimeMS, p.Value, past)
 		} else {
-			b.addUnnamed(p, id)
+			b.addUnnamed(p, id, past)
 		}
 	}
 	series.mu.Unlock()
@@ -128,11 +129,11 @@ func (q *queue) append(points []Point, done Done, series *seriesCache) error {
 
 // addUnnamed copies a point whose series has yet to be looked up, which happens
 // once for a series while it stays in the cache, or one behind it.
-func (b *batch) addUnnamed(p *Point, id int64) {
+func (b *batch) addUnnamed(p *Point, id int64, past bool) {
 	c := *p
 	c.Series.Identifier = strings.Clone(p.Series.Identifier)
 	c.Value.text = strings.Clone(p.Value.text)
-	b.unnamed = append(b.unnamed, unnamed{c, id})
+	b.unnamed = append(b.unnamed, unnamed{c, id, past})
 	b.size += 64 + len(c.Series.Identifier) + len(c.Value.text)
 }
 

@@ -12,7 +12,8 @@ import (
 //
 // A record begins with a uvarint: the series id times two, plus one for a drop.
 // A point goes on with its time as a zigzag varint, relative to the point before
-// it in the row, and its value (appendValue).
+// it in the row, and its value (appendValue). A zero byte, which would be a point of
+// series 0, says that the point behind it is one of the past (AppendPast).
 type records struct {
 	buf  []byte
 	last int64 // time of the last point
@@ -41,7 +42,10 @@ func (r *records) none() []byte {
 	return r.seal()
 }
 
-func (r *records) point(series, timeMS int64, v Value) {
+func (r *records) point(series, timeMS int64, v Value, past bool) {
+	if past {
+		r.buf = append(r.buf, 0)
+	}
 	r.buf = binary.AppendUvarint(r.buf, uint64(series)<<1)
 	r.buf = binary.AppendVarint(r.buf, timeMS-r.last)
 	r.buf = appendValue(r.buf, v)
@@ -73,6 +77,7 @@ type recordReader struct {
 	rest   []byte
 	series int64
 	drop   bool   // all earlier points of series are obsolete
+	past   bool   // a point of the past
 	timeMS int64  // of a point
 	value  []byte // of a point, encoded
 }
@@ -80,8 +85,12 @@ type recordReader struct {
 // next reads the next record; it returns false at the end or at a record that
 // cannot be read, and then rest tells which.
 func (r *recordReader) next() bool {
+	r.past = len(r.rest) > 1 && r.rest[0] == 0
+	if r.past {
+		r.rest = r.rest[1:]
+	}
 	id, n := binary.Uvarint(r.rest)
-	if n <= 0 {
+	if n <= 0 || id == 0 {
 		return false
 	}
 	r.series, r.drop = int64(id>>1), id&1 != 0

@@ -229,7 +229,7 @@ func resolveAll(ctx context.Context, t *tx, b *batch) ([]seriesRef, error) {
 			}
 		}
 		if id != 0 {
-			b.recs.point(id, p.TimeMS, p.Value)
+			b.recs.point(id, p.TimeMS, p.Value, p.past)
 		}
 	}
 	return named, nil

@@ -26,6 +26,12 @@ func (c *Client) RemoveSubDevice(ctx context.Context, pk, dn string, sub platfor
 	return c.call(ctx, "DELETE", path("gateways", pk, dn, "subs", sub.ProductKey, sub.DeviceName), nil, nil)
 }
 
+// ConfigureGateway tells a gateway to fetch the configuration of its channels.
+func (c *Client) ConfigureGateway(ctx context.Context, pk, dn string, content []byte) (out platform.ModelConfigPushed, err error) {
+	err = c.call(ctx, "POST", path("gateways", pk, dn, "config"), content, &out)
+	return out, err
+}
+
 // NotifySubDevices asks a gateway to add devices.
 func (c *Client) NotifySubDevices(ctx context.Context, pk, dn string, in admin.SubsRequest) (out platform.CallResult, err error) {
 	err = c.call(ctx, "POST", path("gateways", pk, dn, "notify"), in, &out)
