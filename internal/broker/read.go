@@ -20,7 +20,7 @@ type reading struct {
 	client  *client
 	via     *carriage
 	after   uint64
-	through uint64 // on disk when the read began
+	through uint64 // all up to it was on disk when the read began
 	items   []queue.Item
 	err     error
 }
@@ -64,8 +64,15 @@ func (r *reading) Run(*transport.Loop) {
 		}
 		return
 	}
+	taken := 0
 	for _, it := range r.items {
 		seq := uint64(it.Seq)
+		if seq > r.through {
+			// It may be on disk before those in front of it, which wait for what
+			// another loop stores; they must not be passed by.
+			break
+		}
+		taken++
 		if seq <= s.loaded {
 			continue
 		}
@@ -80,11 +87,11 @@ func (r *reading) Run(*transport.Loop) {
 			ownLimit: m.ExpiresMS == m.PublishedMS+s.profile.MessageExpiry.Milliseconds(),
 		})
 	}
-	if len(r.items) == 0 { // everything that was on disk has been seen
+	if taken == 0 { // everything that was on disk for sure has been seen
 		s.loaded = max(s.loaded, r.through)
 	}
 	s.more = s.loaded < s.seq
-	if len(r.items) == 0 && s.more && s.committed <= r.through {
+	if taken == 0 && s.more && s.committed <= r.through {
 		return // the rest is not on disk yet; its commit pumps again
 	}
 	l.pump(s)
