@@ -154,4 +154,3 @@ func replayHome(t *testing.T) *home {
 	h.addDevice(dev01)
 	return h
 }
-
