@@ -241,6 +241,7 @@ func (s *Server) read() {
 			return
 		}
 		if err != nil { // of an earlier answer, perhaps, to an address that is gone
+			time.Sleep(time.Millisecond) // an error that stays costs no processor
 			continue
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
