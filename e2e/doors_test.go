@@ -272,16 +272,25 @@ func dtlsDoor(h *home, d alink.Triple) doorPost {
 	h.t.Helper()
 	const stamp = "2524608000000"
 	key := strings.ToUpper(alink.Sign(alink.HMACSHA256, d.DeviceSecret, "id"+d.ProductKey+"&"+d.DeviceName+"timestamp"+stamp))
-	stop := make(chan struct{})
-	conn, err := dtls.Dial(h.CoAPTLSAddress(), &piondtls.Config{
-		PSK:             func([]byte) ([]byte, error) { return []byte(key), nil },
-		PSKIdentityHint: []byte("devicename|hmacsha256|" + d.ProductKey + "&" + d.DeviceName + "|" + stamp),
-		CipherSuites:    []piondtls.CipherSuiteID{piondtls.TLS_PSK_WITH_AES_128_CBC_SHA256},
-	}, options.WithPeriodicRunner(periodic.New(stop, time.Second)))
+	to, err := net.ResolveUDPAddr("udp", h.CoAPTLSAddress())
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { close(stop); _ = conn.Close(); <-conn.Done() })
+	secure, err := piondtls.DialWithOptions("udp", to,
+		piondtls.WithPSK(func([]byte) ([]byte, error) { return []byte(key), nil }),
+		piondtls.WithPSKIdentityHint([]byte("devicename|hmacsha256|"+d.ProductKey+"&"+d.DeviceName+"|"+stamp)),
+		piondtls.WithCipherSuites(piondtls.TLS_PSK_WITH_AES_128_CBC_SHA256))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		h.t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	conn := dtls.Client(secure, options.WithPeriodicRunner(periodic.New(stop, time.Second)))
+	h.t.Cleanup(func() { close(stop); _ = conn.Close(); _ = secure.Close() })
 	ask := func(path, token, body string) string {
 		h.t.Helper()
 		ctx, cancel := context.WithTimeout(h.t.Context(), patience)
