@@ -91,6 +91,34 @@ func TestDoors(t *testing.T) {
 	}
 }
 
+// TestDoorsKeepPromises: an answer to QoS 1 is after everything that the message must outlive is on disk; the reply goes
+// to the door that asked and not to a connection that the device has besides.
+func TestDoorsKeepPromises(t *testing.T) {
+	h := mustStart(t, func(cfg *config.Config) { cfg.CoAP.Listen, cfg.CoAP.TLSListen = "127.0.0.1:0", "127.0.0.1:0" })
+	d := h.addSeed()
+	u := h.addUser("keeper")
+	keeper := pahoApp("tcp")(h, u, appOptions{clientID: "keeper", persistent: true})
+	keeper.subscribe("/"+d.ProductKey+"/+/user/#", 1)
+	keeper.leave()
+	w := h.login(d)
+	for i, open := range []func(*home, alink.Triple) doorPost{httpsDoor, coapDoor, dtlsDoor} {
+		post := open(h, d)
+		if reply := post(seedPostTopic, fmt.Sprintf(`{"id":"1","version":"1.0","params":{"Temp":%d}}`, i)); !strings.Contains(reply, `"code":200`) {
+			t.Errorf("door %d: reply %q", i, reply)
+		}
+		post("/"+d.ProductKey+"/"+d.DeviceName+"/user/update", fmt.Sprint("kept ", i))
+		w.ping() // fails if anything else comes first
+	}
+	h = h.restart()
+	keeper = pahoApp("tcp")(h, u, appOptions{clientID: "keeper", persistent: true})
+	for i := range 3 {
+		if got := keeper.next(); got.payload != fmt.Sprint("kept ", i) || got.qos != 1 {
+			t.Errorf("message %d of those that waited: %+v", i, got)
+		}
+	}
+	h.wantLatest(d, map[string]string{"Temp": "2"})
+}
+
 func mqttDoor(h *home, d alink.Triple) doorPost {
 	w := h.login(d)
 	id := uint16(0)
@@ -244,16 +272,25 @@ func dtlsDoor(h *home, d alink.Triple) doorPost {
 	h.t.Helper()
 	const stamp = "2524608000000"
 	key := strings.ToUpper(alink.Sign(alink.HMACSHA256, d.DeviceSecret, "id"+d.ProductKey+"&"+d.DeviceName+"timestamp"+stamp))
-	stop := make(chan struct{})
-	conn, err := dtls.Dial(h.CoAPTLSAddress(), &piondtls.Config{
-		PSK:             func([]byte) ([]byte, error) { return []byte(key), nil },
-		PSKIdentityHint: []byte("devicename|hmacsha256|" + d.ProductKey + "&" + d.DeviceName + "|" + stamp),
-		CipherSuites:    []piondtls.CipherSuiteID{piondtls.TLS_PSK_WITH_AES_128_CBC_SHA256},
-	}, options.WithPeriodicRunner(periodic.New(stop, time.Second)))
+	to, err := net.ResolveUDPAddr("udp", h.CoAPTLSAddress())
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	h.t.Cleanup(func() { close(stop); _ = conn.Close(); <-conn.Done() })
+	secure, err := piondtls.DialWithOptions("udp", to,
+		piondtls.WithPSK(func([]byte) ([]byte, error) { return []byte(key), nil }),
+		piondtls.WithPSKIdentityHint([]byte("devicename|hmacsha256|"+d.ProductKey+"&"+d.DeviceName+"|"+stamp)),
+		piondtls.WithCipherSuites(piondtls.TLS_PSK_WITH_AES_128_CBC_SHA256))
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		h.t.Fatal(err)
+	}
+	stop := make(chan struct{})
+	conn := dtls.Client(secure, options.WithPeriodicRunner(periodic.New(stop, time.Second)))
+	h.t.Cleanup(func() { close(stop); _ = conn.Close(); _ = secure.Close() })
 	ask := func(path, token, body string) string {
 		h.t.Helper()
 		ctx, cancel := context.WithTimeout(h.t.Context(), patience)

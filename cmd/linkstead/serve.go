@@ -158,7 +158,11 @@ func startError(err error) error {
 
 // announce logs where everything is.
 func announce(logger *slog.Logger, s *server.Server, cfg config.Config) {
-	logger.Info("linkstead is serving", "mqtt", strings.Join(s.Addresses(), " "), "admin", s.AdminAddress(), "data", cfg.Data, "durability", cfg.Durability)
+	serving := []any{"mqtt", strings.Join(s.Addresses(), " "), "admin", s.AdminAddress(), "data", cfg.Data, "durability", cfg.Durability}
+	if a := strings.TrimSpace(s.CoAPAddress() + " " + s.CoAPTLSAddress()); a != "" {
+		serving = append(serving, "coap", a)
+	}
+	logger.Info("linkstead is serving", serving...)
 	if s.NewCA() {
 		logger.Info("a certificate authority was made; devices that verify the server have to trust it", "file", s.CAFile(), "sha256", s.CAFingerprint())
 	}

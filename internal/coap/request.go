@@ -24,7 +24,7 @@ type Code uint8
 // what those leave open.
 const (
 	Content           Code = 2<<5 | 5
-	BadRequest        Code = 4<<5 | 0
+	BadRequest        Code = 4 << 5
 	Unauthorized      Code = 4<<5 | 1
 	BadOption         Code = 4<<5 | 2
 	Forbidden         Code = 4<<5 | 3
@@ -33,7 +33,7 @@ const (
 	NotAcceptable     Code = 4<<5 | 6
 	TooLarge          Code = 4<<5 | 13
 	UnsupportedFormat Code = 4<<5 | 15
-	ServerError       Code = 5<<5 | 0
+	ServerError       Code = 5 << 5
 	Unavailable       Code = 5<<5 | 3
 )
 

@@ -68,6 +68,7 @@ func (d *secureDoor) accept() {
 			return
 		}
 		if err != nil {
+			time.Sleep(time.Millisecond) // an error that stays costs no processor
 			continue
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())

@@ -51,8 +51,8 @@ type Stats struct {
 	Limited   uint64 // beyond what one address may send
 	Overflow  uint64 // beyond what can wait
 	Repeated  uint64 // answered as the first of them was
-	Answered  uint64
-	Failed    uint64 // answered with 4.xx or 5.xx, included in Answered
+	Answered  uint64 // with 2.xx
+	Failed    uint64 // answered with 4.xx or 5.xx
 	Sessions  int64  // DTLS, now
 	Refused   uint64 // DTLS sessions that were one too many
 }
@@ -241,6 +241,7 @@ func (s *Server) read() {
 			return
 		}
 		if err != nil { // of an earlier answer, perhaps, to an address that is gone
+			time.Sleep(time.Millisecond) // an error that stays costs no processor
 			continue
 		}
 		from = netip.AddrPortFrom(from.Addr().Unmap(), from.Port())
@@ -301,9 +302,10 @@ func (s *Server) serve(b []byte, from netip.AddrPort, known Request) (out []byte
 			a = Response{Code: ServerError}
 			out = p.answer(nil, a, s.id())
 		}
-		s.counts.answered.Add(1)
 		if a.Code >= BadRequest {
 			s.counts.failed.Add(1)
+		} else {
+			s.counts.answered.Add(1)
 		}
 		if !a.Known {
 			s.answers.end(key, nil)

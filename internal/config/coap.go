@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net"
+	"strconv"
 )
 
 // CoAP configures the door of devices that speak CoAP.
@@ -23,7 +24,10 @@ type CoAP struct {
 func (c *CoAP) validate(check func(ok bool, key, want string)) {
 	for _, a := range []struct{ key, value string }{{"coap.listen", c.Listen}, {"coap.tls_listen", c.TLSListen}} {
 		if a.value != "" {
-			_, _, err := net.SplitHostPort(a.value)
+			_, port, err := net.SplitHostPort(a.value)
+			if err == nil {
+				_, err = strconv.ParseUint(port, 10, 16)
+			}
 			check(err == nil, a.key, fmt.Sprintf("%q is not host:port", a.value))
 		}
 	}

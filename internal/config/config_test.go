@@ -83,6 +83,10 @@ func TestValidateRefuses(t *testing.T) {
 		"tls.min_version": func(c *Config) { c.TLS.MinVersion = "2" },
 		"log.level":       func(c *Config) { c.Log.Level = "loud" },
 		"limits.packet":   func(c *Config) { c.Limits.Packet = 0 },
+		"coap.listen":     func(c *Config) { c.CoAP.Listen = "5682" },
+		"coap.tls_listen": func(c *Config) { c.CoAP.Listen, c.CoAP.TLSListen = ":5682", ":5682" },
+		"coap.rate":       func(c *Config) { c.CoAP.Rate = -1 },
+		"coap.sessions":   func(c *Config) { c.CoAP.Sessions = 0 },
 		"shared.strategy": func(c *Config) { c.Shared.Strategy = "best" },
 		"shared.key":      func(c *Config) { c.Shared.Key = "property:" },
 	} {

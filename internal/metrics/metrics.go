@@ -13,6 +13,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/coap"
 	"github.com/linkstead/linkstead/internal/memory"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
@@ -22,7 +23,7 @@ import (
 )
 
 // Sources are where the figures come from; all are asked at every scrape, from any
-// goroutine. Trace may be nil.
+// goroutine. Trace and CoAP may be nil.
 type Sources struct {
 	Broker    func() broker.Figures
 	Platform  func() platform.Figures
@@ -31,6 +32,7 @@ type Sources struct {
 	Store     func() store.Stats
 	Memory    func() memory.Stats
 	Trace     func() trace.Stats
+	CoAP      func() coap.Stats
 	Version   string
 	Started   time.Time
 }
@@ -63,6 +65,11 @@ func (c *collector) Collect(out chan<- prometheus.Metric) {
 	w.broker(c.s.Broker())
 	w.transport(c.s.Transport())
 	w.platform(c.s.Platform())
+	if c.s.CoAP != nil {
+		w.coap(c.s.CoAP())
+	} else {
+		w.coap(coap.Stats{})
+	}
 	w.queue(c.s.Queue())
 	w.store(c.s.Store())
 	w.memory(c.s.Memory())

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/linkstead/linkstead/internal/broker"
+	"github.com/linkstead/linkstead/internal/coap"
 	"github.com/linkstead/linkstead/internal/memory"
 	"github.com/linkstead/linkstead/internal/platform"
 	"github.com/linkstead/linkstead/internal/queue"
@@ -158,6 +159,8 @@ var (
 	commandsLate = counter("commands_unanswered_total", "Commands that were not replied to in time.", "command")
 	commandTimes = histogram("command_seconds", "Time from sending a command to the device's reply.", "command")
 	lateReplies  = counter("command_late_replies_total", "Replies of devices that nobody waited for.")
+	uploads      = counter("uploads_total", "Messages of devices without a connection.", "door")
+	turnedAway   = counter("uploads_refused_total", "Logins and messages of such devices that were refused.", "door")
 )
 
 func (w writer) platform(f platform.Figures) {
@@ -171,6 +174,31 @@ func (w writer) platform(f platform.Figures) {
 		w.distribution(commandTimes, f.CommandReplies[i], ns, name)
 	}
 	w.count(lateReplies, f.LateReplies)
+	for i, door := range platform.Doors {
+		w.count(uploads, f.Uploads[i], door)
+		w.count(turnedAway, f.TurnedAway[i], door)
+	}
+}
+
+var (
+	coapPackets  = counter("coap_packets_received_total", "Packets at the CoAP doors, those of handshakes included.")
+	coapIgnored  = counter("coap_packets_ignored_total", "Packets that were not looked at or not understood.", "reason")
+	coapRepeated = counter("coap_packets_repeated_total", "Requests that came again.")
+	coapAnswers  = counter("coap_answers_total", "Answers to requests, by the class of their code.", "class")
+	coapSessions = gauge("coap_sessions", "DTLS sessions, those in the handshake included.")
+	coapRefused  = counter("coap_sessions_refused_total", "DTLS sessions that were one too many.")
+)
+
+func (w writer) coap(s coap.Stats) {
+	w.count(coapPackets, s.Received)
+	w.count(coapIgnored, s.Malformed, "malformed")
+	w.count(coapIgnored, s.Limited, "rate")
+	w.count(coapIgnored, s.Overflow, "overflow")
+	w.count(coapRepeated, s.Repeated)
+	w.count(coapAnswers, s.Answered, "success")
+	w.count(coapAnswers, s.Failed, "error")
+	w.value(coapSessions, float64(s.Sessions))
+	w.count(coapRefused, s.Refused)
 }
 
 var (

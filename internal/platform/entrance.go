@@ -235,6 +235,7 @@ func (p *Platform) check(c credentials, door string) (*pass, *turned) {
 
 // turnedAway records that somebody was not let in.
 func (p *Platform) turnedAway(door, peer, identity, clientID string, err *turned) {
+	p.figures.came(door, false)
 	p.refusals.add(Refusal{AtMS: p.now().UnixMilli(), Identity: clip(identity), ClientID: clientID, Remote: peer,
 		Transport: door, Code: err.why.String(), Cause: err.cause})
 	if p.noise.allow(p.now().Unix()) {
@@ -263,6 +264,7 @@ func (w why) String() string {
 // remarkPass writes into the log of the device that has a pass why what came with it
 // was turned away.
 func (p *Platform) remarkPass(x *pass, err *turned) {
+	p.figures.came(x.door, false)
 	p.note(x.d, remarkKey{device: x.d.id, door: x.door, code: alink.Code(err.why)}, x.door, err.why.String(), err.cause)
 }
 
@@ -281,6 +283,8 @@ func (p *Platform) upload(ctx context.Context, x *pass, topic string, payload []
 	up, err := p.uploading(ctx, x, topic, payload, qos)
 	if err != nil {
 		p.remarkPass(x, err)
+	} else {
+		p.figures.came(x.door, true)
 	}
 	return up, err
 }

@@ -1,6 +1,10 @@
 package platform
 
-import "github.com/linkstead/linkstead/internal/meter"
+import (
+	"sync/atomic"
+
+	"github.com/linkstead/linkstead/internal/meter"
+)
 
 // figures count what the platform does with devices.
 type figures struct {
@@ -11,6 +15,27 @@ type figures struct {
 	replied  [commands]*meter.Histogram // ns from sending to the reply
 	sent     [commands]meter.Sharded
 	timeouts [commands]meter.Sharded
+
+	// by door
+	uploads, turned [len(Doors)]atomic.Uint64
+}
+
+// Doors are the ways by which devices come that have no connection, in the order of
+// Figures.
+var Doors = [...]string{doorHTTPS, doorCoAP, doorCoAPS}
+
+// came counts what came by a door: a message that was taken, or something that was
+// turned away.
+func (f *figures) came(door string, taken bool) {
+	for i, name := range Doors {
+		switch {
+		case name != door:
+		case taken:
+			f.uploads[i].Add(1)
+		default:
+			f.turned[i].Add(1)
+		}
+	}
 }
 
 // The commands that are counted apart.
@@ -47,6 +72,8 @@ type Figures struct {
 	CommandsTimedOut     [commands]uint64         // nobody replied in time
 	CommandReplies       [commands]meter.Snapshot // ns from sending to the reply
 	LateReplies          uint64                   // replies that nobody waited for
+	Uploads              [len(Doors)]uint64       // messages of devices without a connection, by Doors
+	TurnedAway           [len(Doors)]uint64       // logins and messages that were refused there
 }
 
 // Figures may be called from any goroutine.
@@ -55,6 +82,9 @@ func (p *Platform) Figures() Figures {
 	out := Figures{
 		PropertyPosts: f.posts.Load(), PropertyPostsRefused: f.refusedPosts.Load(), PropertyPoints: f.points.Load(),
 		EventPosts: f.events.Load(), LateReplies: p.calls.late.Load(),
+	}
+	for i := range Doors {
+		out.Uploads[i], out.TurnedAway[i] = f.uploads[i].Load(), f.turned[i].Load()
 	}
 	for i := range commands {
 		out.CommandsSent[i], out.CommandsTimedOut[i] = f.sent[i].Load(), f.timeouts[i].Load()

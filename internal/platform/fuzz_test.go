@@ -161,3 +161,28 @@ func TestBlockChecksum(t *testing.T) {
 }
 
 var testNow = time.UnixMilli(1_700_000_000_000)
+
+// FuzzAuth reads bodies of /auth and queries of uploads.
+func FuzzAuth(f *testing.F) {
+	f.Add([]byte(`{"productKey":"a1B2c3D4e5F","deviceName":"dev01","clientId":"x","sign":"2449","seq":"10","ackMode":1,"timestamp":1501668289957}`), "qos=1&_sn=default")
+	f.Add([]byte(`{"productKey":null,"seq":{},"ackMode":"0"}`), "%zz")
+	f.Add([]byte(`[[[[`), "qos=%31;")
+	f.Fuzz(func(t *testing.T, body []byte, query string) {
+		c, err := readCredentials(body)
+		if err == nil {
+			if c.pk == "" || c.dn == "" || c.clientID == "" || c.sign == "" || len(c.pk) > maxName || len(c.dn) > maxName || c.hasSeq && !decimal(c.seq) {
+				t.Errorf("%q is read as %+v", body, c)
+			}
+			_ = timely(c, time.Unix(1_700_000_000, 0))
+		} else if err.why != whyMalformed || err.cause == "" {
+			t.Errorf("%q: %+v", body, err)
+		}
+		if qos, topic, err := uploadQuery(query); qos > 1 || err == nil && topic != "" && topic[:5] != "?_sn=" {
+			t.Errorf("%q: QoS %d, %q", query, qos, topic)
+		}
+		data := appendReplyData(nil, body)
+		if !json.Valid(data) {
+			t.Errorf("%q is shown as %q", body, data)
+		}
+	})
+}

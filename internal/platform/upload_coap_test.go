@@ -420,21 +420,38 @@ func TestUploadCoAPRefusals(t *testing.T) {
 }
 
 // dialDTLS connects with go-coap's client.
-func dialDTLS(t testing.TB, s *server.Server, cfg *piondtls.Config) (*client.Conn, error) {
+func dialDTLS(t testing.TB, s *server.Server, o ...piondtls.ClientOption) (*client.Conn, error) {
 	t.Helper()
-	conn, err := dtls.Dial(s.CoAPTLSAddress(), cfg)
-	if err == nil {
-		t.Cleanup(func() { conn.Close() })
+	to, err := net.ResolveUDPAddr("udp", s.CoAPTLSAddress())
+	if err != nil {
+		t.Fatal(err)
 	}
-	return conn, err
+	secure, err := piondtls.DialWithOptions("udp", to, o...)
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := secure.HandshakeContext(ctx); err != nil {
+		_ = secure.Close()
+		return nil, err
+	}
+	conn := dtls.Client(secure)
+	t.Cleanup(func() { _ = conn.Close(); _ = secure.Close() })
+	return conn, nil
 }
 
-func pskOf(secret string, upper bool) *piondtls.Config {
-	who := alink.PSK{ProductKey: pk, DeviceName: dn, Method: alink.HMACSHA256, Timestamp: "2524608000000"}
-	return &piondtls.Config{
-		PSK:             func([]byte) ([]byte, error) { return who.Key(secret, upper), nil },
-		PSKIdentityHint: []byte(alink.PSKIdentity(alink.HMACSHA256, dn, pk, "2524608000000")),
-		CipherSuites:    []piondtls.CipherSuiteID{piondtls.TLS_PSK_WITH_AES_128_CBC_SHA256},
+// pskIdentity is what C Link SDK 4 calls a device.
+var pskIdentity = alink.PSKIdentity(alink.HMACSHA256, dn, pk, "2524608000000")
+
+func pskKey(upper bool) []byte {
+	return alink.PSK{ProductKey: pk, DeviceName: dn, Method: alink.HMACSHA256, Timestamp: "2524608000000"}.Key(demo.DeviceSecret, upper)
+}
+
+func pskOf(key []byte) []piondtls.ClientOption {
+	return []piondtls.ClientOption{
+		piondtls.WithPSK(func([]byte) ([]byte, error) { return key, nil }), piondtls.WithPSKIdentityHint([]byte(pskIdentity)),
+		piondtls.WithCipherSuites(piondtls.TLS_PSK_WITH_AES_128_CBC_SHA256),
 	}
 }
 
@@ -468,10 +485,10 @@ func dtlsToken(t testing.TB, c *client.Conn) string {
 func TestUploadDTLS(t *testing.T) {
 	s := coapHome(t, nil)
 	addDevice(t, s, pk, "other", demo.DeviceSecret)
-	for name, cfg := range map[string]*piondtls.Config{
-		"PSK": pskOf(demo.DeviceSecret, true), "certificate": {InsecureSkipVerify: true},
+	for name, o := range map[string][]piondtls.ClientOption{
+		"PSK": pskOf(pskKey(true)), "certificate": {piondtls.WithInsecureSkipVerify(true)},
 	} {
-		c, err := dialDTLS(t, s, cfg)
+		c, err := dialDTLS(t, s, o...)
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
@@ -501,18 +518,17 @@ func TestUploadDTLS(t *testing.T) {
 // and from then on.
 func TestDTLSKeyInSmallLetters(t *testing.T) {
 	s := coapHome(t, nil)
-	cfg := pskOf(demo.DeviceSecret, false)
-	small, _ := cfg.PSK(nil)
-	first, err := s.Platform.PSK(string(cfg.PSKIdentityHint)) // as of a handshake that fails
+	small := pskKey(false)
+	first, err := s.Platform.PSK(pskIdentity) // as of a handshake that fails
 	if err != nil || !bytes.Equal(first, bytes.ToUpper(small)) {
 		t.Fatalf("the first key is %s, %v", first, err)
 	}
-	c, err := dialDTLS(t, s, cfg)
+	c, err := dialDTLS(t, s, pskOf(small)...)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dtlsToken(t, c)
-	if next, err := s.Platform.PSK(string(cfg.PSKIdentityHint)); err != nil || !bytes.Equal(next, small) {
+	if next, err := s.Platform.PSK(pskIdentity); err != nil || !bytes.Equal(next, small) {
 		t.Errorf("after a success the key is %s, %v", next, err)
 	}
 	for _, identity := range []string{"", "devicename|hmacsha256|" + pk + "&nobody|1", "x|y"} {

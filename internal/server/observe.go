@@ -59,6 +59,9 @@ func (s *Server) metrics(o Options) http.Handler {
 	if s.trace != nil {
 		sources.Trace = s.trace.Stats
 	}
+	if s.coap != nil {
+		sources.CoAP = s.coap.Stats
+	}
 	return metrics.Handler(sources, o.Logger)
 }
 
