@@ -368,7 +368,7 @@ func TestKillUpload(t *testing.T) {
 	s.init(50_000, file)
 	s.wantBlock(50_000, content[50_000:], `,"isComplete":true`, 200, "success", 50_000, `,"complete":true`)
 	p.kill()
-	p = connect()
+	connect()
 	s.wantBlock(50_000, content[50_000:], `,"isComplete":true`, 200, "success", 50_000, `,"complete":true`)
 
 	device := d.ProductKey + "/" + d.DeviceName
