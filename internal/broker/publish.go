@@ -74,7 +74,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		if err := topics.ValidTopic(string(topic)); err != nil {
 			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "topic name", Code: mqtt.TopicNameInvalid, Reason: err.Error()}
 		}
-		r = l.cache.Lookup(topic)
+		r = l.cache.Once(topic)
 	}
 	// Rights are asked for once in a turn, so that a burst costs little and a
 	// change takes effect at once.
@@ -211,11 +211,7 @@ func forwarded(dst []byte, p mqtt.Properties) []byte {
 
 // route delivers a publication to everybody its topic has.
 func (l *loop) route(p *publication, r *topics.Route[*Session]) {
-	pl, _ := r.Extra.(*plan)
-	if pl == nil {
-		pl = l.b.newPlan(r)
-		r.Extra = pl
-	}
+	pl := l.planOf(r)
 	if pl.empty {
 		if !p.noEcho { // what the handler takes is not lost
 			l.drop(DropNoReceiver, p.publisher, p.topic, p.qos, len(p.payload))
@@ -228,7 +224,7 @@ func (l *loop) route(p *publication, r *topics.Route[*Session]) {
 		}
 		if i != l.index {
 			l.need(p, pl.lasting[i])
-			l.hand(i, p, targets, nil, pl.lasting[i])
+			l.hand(i, p, targets, pl.once, nil, pl.lasting[i])
 			continue
 		}
 		for t := range targets {
@@ -250,7 +246,7 @@ func (l *loop) toSession(p *publication, s *Session) {
 		return
 	}
 	l.need(p, true)
-	l.hand(s.home.index, p, nil, s, true)
+	l.hand(s.home.index, p, nil, false, s, true)
 }
 
 // need makes sure that an acknowledgement can wait for a lasting delivery.

@@ -59,7 +59,7 @@ func (l *loop) deliverShared(p *publication, g *topics.Group[*Session]) {
 		return
 	}
 	l.need(p, true)
-	l.hand(s.home.index, p, []target{t}, nil, true)
+	l.hand(s.home.index, p, []target{t}, true, nil, true)
 }
 
 // choose finds the member that gets a message, nil if none can take it: one that
