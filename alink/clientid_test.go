@@ -164,3 +164,28 @@ func BenchmarkParseClientID(b *testing.B) {
 		}
 	}
 }
+
+// FuzzLogin: a user name gives names that are safe in a topic or none, and a password that fits by no accident is
+// explained without a panic and without the secret.
+func FuzzLogin(f *testing.F) {
+	f.Add("STC15&a1ji0qFv6Jf", "10001|securemode=3,signmethod=hmacsha1|", "4756856f5bc65bbbabc7a826d73de282ff87090d")
+	f.Add("a1ji0qFv6Jf&STC15", "|timestamp=1,,=|", "")
+	f.Add("&", "x|authType=regnwl,random=|", "\x00")
+	const secret = "bc0834e2beeb03d37eeb7361cc387918"
+	f.Fuzz(func(t *testing.T, username, clientID, password string) {
+		dn, pk, err := ParseUsername(username)
+		if err != nil {
+			return
+		}
+		if dn == "" || pk == "" || strings.ContainsAny(dn+pk, "/+#|\x00&") {
+			t.Fatalf("%q names %q/%q", username, pk, dn)
+		}
+		id, err := ParseClientID(clientID)
+		if err != nil || Matches(id, dn, pk, secret, password) {
+			return
+		}
+		if why := Diagnose(id, dn, pk, secret, password).Error(); strings.Contains(why, secret) && !strings.Contains(username+clientID+password, secret) {
+			t.Fatalf("the diagnosis shows the secret: %s", why)
+		}
+	})
+}

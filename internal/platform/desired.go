@@ -66,15 +66,23 @@ func (p *Platform) desiredGet(d *device, params devjson.Value) (answer, error) {
 }
 
 func (p *Platform) desiredDelete(d *device, params devjson.Value) (answer, error) {
+	changes, bad := clearedIn(d.product.model.Load(), params)
+	if bad.code != 0 {
+		return bad, nil
+	}
+	_, err := p.store.ClearDesired(p.ctx, d.id, changes)
+	return success, err
+}
+
+// clearedIn reads which desired values a device clears; bad is the answer if they
+// cannot be cleared.
+func clearedIn(model *tsl.Model, params devjson.Value) (changes []store.NewDesired, bad answer) {
 	if params.Kind() != devjson.Object || params.Len() == 0 {
-		return refuse(alink.CodeParameter, ""), nil
+		return nil, refuse(alink.CodeParameter, "")
 	}
 	if params.Len() > maxDesiredAsked {
-		return refuse(alink.CodeTooManyDesired, ""), nil
+		return nil, refuse(alink.CodeTooManyDesired, "")
 	}
-	model := d.product.model.Load()
-	var changes []store.NewDesired
-	bad := answer{}
 	params.Each(func(id string, v devjson.Value) bool {
 		if _, known := model.Property(id); !known {
 			bad = refuse(alink.CodePropertyUndefined, "")
@@ -97,11 +105,7 @@ func (p *Platform) desiredDelete(d *device, params devjson.Value) (answer, error
 		changes = append(changes, change)
 		return true
 	})
-	if bad.code != 0 {
-		return bad, nil
-	}
-	_, err := p.store.ClearDesired(p.ctx, d.id, changes)
-	return success, err
+	return changes, bad
 }
 
 // DesiredValue is what a property of a device should become.

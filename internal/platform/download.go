@@ -56,24 +56,42 @@ func (p *Platform) download(w *worker, d *device, t alink.Topic, x *broker.Excha
 	return !queued
 }
 
+// blockRequest is what a device asks for.
+type blockRequest struct {
+	stream, size, offset int64
+	token                string
+	hasToken             bool
+}
+
+// blockIn reads the parameters of a request; why says what is wrong with them.
+func blockIn(params devjson.Value) (r blockRequest, why string) {
+	info, part := params.Get("fileInfo"), params.Get("fileBlock")
+	var ok1, ok3, ok4 bool
+	r.stream, ok1 = info.Get("streamId").Int64()
+	file, ok2 := info.Get("fileId").Int64()
+	r.size, ok3 = part.Get("size").Int64()
+	r.offset, ok4 = part.Get("offset").Int64()
+	r.token, r.hasToken = params.Get("fileToken").Str()
+	switch {
+	case !ok1 || !ok2 || !ok3 || !ok4:
+		return r, "fileInfo should have streamId and fileId, fileBlock size and offset"
+	case r.size < 1 || r.size > maxBlock || r.offset < 0:
+		return r, "a block has 1 to 131072 bytes and begins at 0 or later"
+	case file != 1 || len(r.token) > 256:
+		return r, "there is only file 1"
+	}
+	return r, ""
+}
+
 // block reads the block a device asks for; an answer with a code says why there is
 // none.
 func (p *Platform) block(d *device, id string, params devjson.Value) ([]byte, answer, error) {
-	info, part := params.Get("fileInfo"), params.Get("fileBlock")
-	stream, ok1 := info.Get("streamId").Int64()
-	file, ok2 := info.Get("fileId").Int64()
-	size, ok3 := part.Get("size").Int64()
-	offset, ok4 := part.Get("offset").Int64()
-	token, hasToken := params.Get("fileToken").Str()
-	switch {
-	case !ok1 || !ok2 || !ok3 || !ok4:
-		return nil, refuse(alink.CodeParameter, "fileInfo should have streamId and fileId, fileBlock size and offset"), nil
-	case size < 1 || size > maxBlock || offset < 0:
-		return nil, refuse(alink.CodeParameter, "a block has 1 to 131072 bytes and begins at 0 or later"), nil
-	case file != 1 || len(token) > 256:
-		return nil, refuse(alink.CodeParameter, "there is only file 1"), nil
+	r, why := blockIn(params)
+	if why != "" {
+		return nil, refuse(alink.CodeParameter, why), nil
 	}
-	k, err := p.store.Task(p.ctx, stream)
+	size, offset := r.size, r.offset
+	k, err := p.store.Task(p.ctx, r.stream)
 	if errors.Is(err, store.ErrNotFound) || err == nil && (k.DeviceID != d.id || k.State.Final() || k.Package.Size > MaxMQTTPackage) {
 		return nil, refuse(alink.CodeNotFound, "there is no such stream for this device"), nil
 	}
@@ -91,8 +109,8 @@ func (p *Platform) block(d *device, id string, params devjson.Value) ([]byte, an
 	defer func() { _ = f.Close() }()
 	header := devjson.AppendString([]byte(`{"id":`), id)
 	header = append(header, `,"code":200,"data":{`...)
-	if hasToken {
-		header = append(devjson.AppendString(append(header, `"fileToken":`...), token), ',')
+	if r.hasToken {
+		header = append(devjson.AppendString(append(header, `"fileToken":`...), r.token), ',')
 	}
 	header = strconv.AppendInt(append(header, `"fileLength":`...), k.Package.Size, 10)
 	header = strconv.AppendInt(append(header, `,"bSize":`...), size, 10)

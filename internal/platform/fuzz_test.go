@@ -3,6 +3,8 @@ package platform
 import (
 	"bytes"
 	"encoding/json"
+	"net/url"
+	"strings"
 	"testing"
 	"time"
 
@@ -115,8 +117,13 @@ func FuzzParams(f *testing.F) {
 		`{"version":"1.0","module":"MCU"}`, `[{"utcTime":"x","logLevel":"INFO","logContent":7}]`, `{"p":[{"wifi":{}}]}`, `[]`, `"x"`, `null`,
 		`{"taskId":"x","status":"FAILED","progress":"12","statusDetails":{"k":"v"}}`, `{"fileName":"a.b","fileSize":-1,"ficMode":"crc64","ficValue":"fF"}`,
 		`{"fileInfo":{"streamId":1,"fileId":1},"fileBlock":{"size":-1,"offset":9223372036854775807}}`,
+		`{"Light":{"version":"3"},"Temp":{}}`,
 	} {
 		f.Add([]byte(seed))
+	}
+	m, err := tsl.Parse(demo.Model)
+	if err != nil {
+		f.Fatal(err)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var parser devjson.Parser
@@ -140,12 +147,80 @@ func FuzzParams(f *testing.F) {
 		if depth(v) > maxShadowDepth+1+len(b) {
 			t.Error("deeper than it can be")
 		}
-		m, err := tsl.Parse(demo.Model)
-		if err != nil {
-			t.Fatal(err)
+		if lines, ok := measurements(v); ok && (len(lines) == 0 || len(lines) > maxDiagnoses) {
+			t.Errorf("%d measurements", len(lines))
+		}
+		if r, why := blockIn(v); why == "" && (r.size < 1 || r.size > maxBlock || r.offset < 0 || len(r.token) > 256) {
+			t.Errorf("the block %+v", r)
+		}
+		if changes, bad := clearedIn(m, v); bad.code == 0 {
+			for _, c := range changes {
+				if _, known := m.Property(c.Identifier); !known || c.Expect < -1 {
+					t.Errorf("clears %+v", c)
+				}
+			}
 		}
 		if changes, told, err := desiredChanges(m, v, nil); err == nil && (len(changes) == 0 || !json.Valid(told)) {
 			t.Errorf("changes %v, told %s", changes, told)
+		}
+	})
+}
+
+// FuzzTags: tags are read within their limits or refused, in all three questions about them.
+func FuzzTags(f *testing.F) {
+	for _, seed := range []string{
+		`[{"attrKey":"floor","attrValue":"3"},{"attrKey":"SYS_SDK_LANGUAGE","attrValue":"C","domain":"SYSTEM"}]`, `[{"attrKey":"k","attrValue":{"a":[1]}}]`,
+		`["floor",{"attrKey":"room"}]`, `[{}]`, `{}`, `[]`, `[[]]`, `[{"attrKey":""}]`, `"floor"`,
+	} {
+		f.Add([]byte(seed))
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var parser devjson.Parser
+		v, err := parser.Parse(b)
+		if err != nil {
+			return
+		}
+		n := v.Len()
+		if put, ok := tagsIn(v); ok {
+			if v.Kind() == devjson.Array && len(put) != n {
+				t.Errorf("%d tags of %d", len(put), n)
+			}
+			for _, tag := range put {
+				if tag.Key == "" || len(tag.Key) > maxTagKey || tag.Domain != "" && tag.Domain != store.DomainSystem {
+					t.Errorf("the tag %+v", tag)
+				}
+			}
+		}
+		if keys, ok := tagKeysIn(v); ok && v.Kind() == devjson.Array && len(keys) != n {
+			t.Errorf("%d names of %d", len(keys), n)
+		}
+		if asked, ok := tagsAsked(v); ok && len(asked) > maxTagsInMessage {
+			t.Errorf("asked for %d tags", len(asked))
+		}
+	})
+}
+
+// FuzzForm: the form of an HTTP request names a device within the limits or nobody.
+func FuzzForm(f *testing.F) {
+	for _, seed := range []string{
+		"productKey=a1B2c3D4e5F&deviceName=dev01&random=567345&sign=ab&signMethod=hmacsha256", "productKey=%00&deviceName=&&=;", "deviceName=a%26b&productKey=c", "a=1&a=2",
+	} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, body string) {
+		form, err := url.ParseQuery(body)
+		if err != nil {
+			return
+		}
+		if pk, dn, ok := names(form); ok && (pk == "" || dn == "" || len(pk) > maxName || len(dn) > maxName || strings.Contains(dn, "&")) {
+			t.Errorf("%q names %q/%q", body, pk, dn)
+		}
+		content := alink.SortedContent(params(form), "sign", "signMethod")
+		if form.Get("sign") != "" && len(form) == 1 && content != "" {
+			t.Errorf("%q signs %q", body, content)
+		}
+		if method, err := alink.ParseSignMethod(form.Get("signMethod")); err == nil && !alink.MatchesContent(method, "secret", content, alink.Sign(method, "secret", content)) {
+			t.Errorf("%q: its own signature does not fit", body)
 		}
 	})
 }

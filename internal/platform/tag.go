@@ -21,6 +21,7 @@ func (p *Platform) tags(w *worker, d *device, t alink.Topic, x *broker.Exchange)
 	}
 	params := w.request.Params
 	if params.Kind() != devjson.Array || params.Len() == 0 || params.Len() > maxTagsInMessage {
+		p.remark(d, t, alink.CodeParameter, "params should be an array of 1 to 200 tags")
 		w.answer(t, x, alink.CodeParameter, nil, "")
 		return true
 	}
@@ -33,12 +34,23 @@ func (p *Platform) tags(w *worker, d *device, t alink.Topic, x *broker.Exchange)
 }
 
 func (p *Platform) tagsUpdate(d *device, params devjson.Value) (answer, error) {
-	var put []store.Tag
+	put, ok := tagsIn(params)
+	if !ok {
+		return refuse(alink.CodeParameter, ""), nil
+	}
+	return success, p.store.PutTags(p.ctx, d.id, put)
+}
+
+// maxTagKey is the longest name of a tag in bytes.
+const maxTagKey = 128
+
+// tagsIn reads the tags of an update.
+func tagsIn(params devjson.Value) (put []store.Tag, ok bool) {
 	for i := range params.Len() {
 		item := params.Index(i)
 		key, ok := item.Get("attrKey").Str()
-		if !ok || key == "" || len(key) > 128 {
-			return refuse(alink.CodeParameter, ""), nil
+		if !ok || key == "" || len(key) > maxTagKey {
+			return nil, false
 		}
 		value, ok := item.Get("attrValue").Str()
 		if !ok {
@@ -50,19 +62,27 @@ func (p *Platform) tagsUpdate(d *device, params devjson.Value) (answer, error) {
 		}
 		put = append(put, store.Tag{Key: key, Value: value, Domain: domain})
 	}
-	return success, p.store.PutTags(p.ctx, d.id, put)
+	return put, true
 }
 
 func (p *Platform) tagsDelete(d *device, params devjson.Value) (answer, error) {
-	var keys []string
+	keys, ok := tagKeysIn(params)
+	if !ok {
+		return refuse(alink.CodeParameter, ""), nil
+	}
+	return success, p.store.DeleteTags(p.ctx, d.id, keys)
+}
+
+// tagKeysIn reads the names of a deletion.
+func tagKeysIn(params devjson.Value) (keys []string, ok bool) {
 	for i := range params.Len() {
 		key, ok := params.Index(i).Get("attrKey").Str()
-		if !ok || key == "" || len(key) > 128 {
-			return refuse(alink.CodeParameter, ""), nil
+		if !ok || key == "" || len(key) > maxTagKey {
+			return nil, false
 		}
 		keys = append(keys, key)
 	}
-	return success, p.store.DeleteTags(p.ctx, d.id, keys)
+	return keys, true
 }
 
 // tagsGet answers with the tags that are named, or with all if none is; tags that
@@ -72,19 +92,8 @@ func (p *Platform) tagsGet(w *worker, d *device, t alink.Topic, x *broker.Exchan
 		return true
 	}
 	return p.later(p.records, w, d, t, x, func(params devjson.Value) (answer, error) {
-		asked := map[string]bool{}
-		switch {
-		case params.Kind() == devjson.Array && params.Len() <= maxTagsInMessage:
-			for i := range params.Len() {
-				key, ok := params.Index(i).Str()
-				if !ok {
-					if key, ok = params.Index(i).Get("attrKey").Str(); !ok {
-						return refuse(alink.CodeParameter, ""), nil
-					}
-				}
-				asked[key] = true
-			}
-		case params.Len() > 0, params.Kind() == devjson.Array:
+		asked, ok := tagsAsked(params)
+		if !ok {
 			return refuse(alink.CodeParameter, ""), nil
 		}
 		all, err := p.store.Tags(p.ctx, d.id)
@@ -105,6 +114,26 @@ func (p *Platform) tagsGet(w *worker, d *device, t alink.Topic, x *broker.Exchan
 		}
 		return answer{code: alink.CodeSuccess, data: append(b, ']')}, nil
 	})
+}
+
+// tagsAsked reads the names of a question, none for all tags.
+func tagsAsked(params devjson.Value) (asked map[string]bool, ok bool) {
+	asked = map[string]bool{}
+	switch {
+	case params.Kind() == devjson.Array && params.Len() <= maxTagsInMessage:
+		for i := range params.Len() {
+			key, ok := params.Index(i).Str()
+			if !ok {
+				if key, ok = params.Index(i).Get("attrKey").Str(); !ok {
+					return nil, false
+				}
+			}
+			asked[key] = true
+		}
+	case params.Len() > 0, params.Kind() == devjson.Array:
+		return nil, false
+	}
+	return asked, true
 }
 
 // Tag is one key and value attached to a device.
