@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/linkstead/linkstead/tsl"
@@ -21,8 +22,8 @@ type Fleet struct {
 	writable   []*tsl.Property
 	devices    []*device
 	gateways   []*gateway
-	units      []*unit // that post: devices and sub-devices
-	began      time.Time
+	units      []*unit                   // that post: devices and sub-devices
+	began      atomic.Pointer[time.Time] // nil before Run
 }
 
 // New returns a fleet that has not begun. An error says which option does not
@@ -65,7 +66,8 @@ func New(o Options) (*Fleet, error) {
 // await the answers that are due, and disconnect; Run returns after the last
 // one.
 func (f *Fleet) Run(ctx context.Context) {
-	f.began = time.Now()
+	began := time.Now()
+	f.began.Store(&began)
 	var work sync.WaitGroup
 	begin := func(i int, run func(context.Context)) {
 		work.Go(func() {

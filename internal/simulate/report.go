@@ -78,8 +78,8 @@ func (f *Fleet) Report() Report {
 	if e := t.lastError.Load(); e != nil {
 		r.LastError = *e
 	}
-	if !f.began.IsZero() {
-		r.Seconds = time.Since(f.began).Seconds()
+	if began := f.began.Load(); began != nil {
+		r.Seconds = time.Since(*began).Seconds()
 		r.PostsPerS = float64(r.Posts) / max(r.Seconds, 1e-9)
 	}
 	return r
@@ -104,10 +104,11 @@ type History interface {
 // posts of theirs that the server has acknowledged, and writes what is missing
 // into r. Call it after Run.
 func (f *Fleet) Check(ctx context.Context, h History, n int, r *Report) error {
-	if len(f.properties) == 0 || f.o.QoS == 0 {
+	began := f.began.Load()
+	if len(f.properties) == 0 || f.o.QoS == 0 || began == nil {
 		return nil
 	}
-	from, to := f.began.Add(-time.Minute), time.Now().Add(time.Minute)
+	from, to := began.Add(-time.Minute), time.Now().Add(time.Minute)
 	for _, i := range rand.New(rand.NewPCG(f.o.Seed, 0)).Perm(len(f.units))[:min(n, len(f.units))] {
 		d := f.units[i]
 		stored, err := h.Count(ctx, d.triple.ProductKey, d.triple.DeviceName, f.properties[0].Identifier, from, to)
