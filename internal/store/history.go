@@ -105,8 +105,10 @@ type Done interface {
 // ErrClosed after Close. Points of devices that do not exist (any more) are
 // dropped without an error.
 func (s *Store) Append(points []Point, done Done) {
-	err := s.queue.append(points, done, s.series)
-	if err == nil {
+	var err error
+	if s.space.full.Load() {
+		err = errReserve
+	} else if err = s.queue.append(points, done, s.series); err == nil {
 		return
 	}
 	s.stats.refused.Add(int64(len(points)))
