@@ -288,8 +288,8 @@ func (l *loop) reauthenticated(c *client, a *authStep) {
 		c.close(errReauthenticated, mqtt.NotAuthorized)
 	default:
 		c.five.talk = nil
-		c.rights, c.session.rights, c.principal = ad.Rights, ad.Rights, ad.Principal
-		c.lastTopic, c.lastAsked = "", 0
+		c.session.rights, c.principal = ad.Rights, ad.Principal
+		l.asked = asked{}
 		c.sendAuth(mqtt.Success, a.step.Data)
 	}
 }

@@ -124,7 +124,7 @@ func (b *Broker) Start(loops []*transport.Loop) error {
 	b.readers = newReaders(b.log, 4)
 	b.started.Store(true)
 	b.sessions.each(func(s *Session) { // before the sweep, which may end sessions
-		if s.delayed != nil {
+		if s.rare.will() != nil {
 			s.home.t.Post(task{func() { s.home.awaitWill(s) }})
 		}
 	})
@@ -176,7 +176,8 @@ func (b *Broker) load() error {
 		if err != nil {
 			return fmt.Errorf("reading what %s left: %w", s.key, err)
 		}
-		s.stored, s.suspect = count, s.seq
+		s.stored = count
+		s.suspectUpTo(s.seq)
 	}
 	for i := range b.sessions.shards {
 		for _, s := range b.sessions.shards[i].m {
@@ -229,7 +230,7 @@ func (b *Broker) loadQueue(s *Session) error {
 		// Any of them may have been sent. A window of the first would not do: what
 		// the client acknowledged made room for others, and may still be here
 		// because its deletion did not reach the disk.
-		s.suspect = s.seq
+		s.suspectUpTo(s.seq)
 		s.offlineMS = b.loops[0].nowMS()
 	}
 	ids, err := b.log.Received(s.id)

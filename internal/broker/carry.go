@@ -279,7 +279,7 @@ func (l *loop) deliverCarried(p *publication, s *Session, qos byte, t *target) {
 		if s.seq > before {
 			s.more = true // it is read when it is on disk
 		}
-	case s.countWaiting() >= s.profile.MaxQueued || s.waitingBytes+len(p.payload) > s.profile.MaxQueuedBytes:
+	case s.waiting.count() >= s.profile.MaxQueued || s.waiting.size()+len(p.payload) > s.profile.MaxQueuedBytes:
 		l.drop(DropQueueFull, s.key, p.topic, 1, len(p.payload))
 	default:
 		s.seq++
@@ -295,7 +295,7 @@ func (l *loop) pumpCarried(s *Session) {
 	v, durable := s.via, s.durable.Load()
 	k := v.shared
 	for {
-		it := s.peek()
+		it := s.waiting.peek()
 		if it == nil {
 			if s.more && !s.reading {
 				l.read(s)
@@ -308,7 +308,7 @@ func (l *loop) pumpCarried(s *Session) {
 		if v.waits(s) {
 			return
 		}
-		m := s.pop()
+		m := s.waiting.pop()
 		again := m.seq <= s.sent
 		if !again && m.expiresMS > 0 && l.nowMS() >= m.expiresMS {
 			l.drop(DropExpired, s.key, m.topic, m.qos, len(m.payload))
@@ -318,7 +318,7 @@ func (l *loop) pumpCarried(s *Session) {
 			}
 			continue
 		}
-		again = again || m.seq <= s.suspect
+		again = again || m.seq <= s.rare.suspected()
 		s.sent = max(s.sent, m.seq)
 		s.out.Send(m.seq, 1)
 		size := int64(m.bytes())
@@ -452,7 +452,7 @@ func (l *loop) on(s *Session, f func(h *loop)) {
 // actor names the session that a publication of a client belongs to.
 func (c *client) actor(topic string) string {
 	if c.carrying != nil {
-		if r, ok := c.rights.(Carrier); ok {
+		if r, ok := c.session.rights.(Carrier); ok {
 			if key := r.ActsFor(topic); key != "" {
 				return key
 			}

@@ -26,7 +26,6 @@ type client struct {
 	loop    *loop
 	session *Session
 	profile *Profile
-	rights  Rights
 
 	version  mqtt.Version
 	phase    phase
@@ -38,6 +37,7 @@ type client struct {
 	told     bool // the handler knows of it
 
 	keepAlive uint16 // seconds
+	mark      int32  // length of the output when an append began, for the tap
 	sinceMS   int64
 	clientID  string
 	principal any
@@ -48,21 +48,19 @@ type client struct {
 	limit     *publishLimit // nil: any rate
 	tap       *Tap
 	carrying  *carrying // sessions of others on this connection, nil if none
-	mark      int       // length of the output when an append began, for the tap
 	acks      session.Acks
-	held      [][]byte // QoS 0 packets that wait until started
-	heldBytes int
-	replays   []*replay
-	five      *five // nil before 5.0
-
-	// the topic published to last, with what was decided about it
-	lastTopic    string
-	lastAsked    int64 // loop time
-	lastDecision Decision
-	lastActor    string // key of the session it belongs to
+	held      *held   // QoS 0 packets that wait until started, nil if none
+	replays   *replay // the first of those to come, nil if none
+	five      *five   // nil before 5.0
 
 	cause      error // why the broker closed it
 	prev, next *client
+}
+
+// held is what came for a client before it was ready; see Profile.Settle.
+type held struct {
+	packets [][]byte
+	bytes   int
 }
 
 // maxOwed is how many acknowledgements may be owed to a client before reading
@@ -311,7 +309,7 @@ func (c *client) begin() []byte {
 		}
 	}
 	out := c.conn.Output()
-	c.mark = len(out)
+	c.mark = int32(len(out))
 	return out
 }
 

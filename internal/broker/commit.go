@@ -132,19 +132,15 @@ func (l *loop) withdraw(q queued) {
 		return
 	}
 	lost := int(q.through - q.from)
-	kept := s.waiting[:0]
-	for _, it := range s.waiting[s.head:] {
-		if it.seq > q.from && it.seq <= q.through {
-			l.drop(DropStorage, s.key, it.topic, it.qos, len(it.payload))
-			s.waitingBytes -= it.bytes()
-			s.unstore()
-			lost--
-			continue
+	s.waiting.keep(func(it *item) bool {
+		if it.seq <= q.from || it.seq > q.through {
+			return true
 		}
-		kept = append(kept, it)
-	}
-	clear(s.waiting[len(kept):])
-	s.waiting, s.head = kept, 0
+		l.drop(DropStorage, s.key, it.topic, it.qos, len(it.payload))
+		s.unstore()
+		lost--
+		return false
+	})
 	l.dropAll(DropStorage, s.key, lost)
 	for range lost {
 		s.unstore()

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/linkstead/linkstead/internal/transport"
@@ -166,9 +167,13 @@ func (l *loop) enter(c *client, f mqtt.Frame) (done bool) {
 func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 	ad := c.admission
 	c.admission = nil
-	c.session, c.profile, c.rights, c.principal = s, ad.Profile, ad.Rights, ad.Principal
+	c.session, c.profile, c.principal = s, ad.Profile, ad.Principal
 	c.limit = limitOf(c.profile)
-	c.clientID = string(p.ClientID)
+	if id := string(p.ClientID); strings.HasSuffix(s.key, id) {
+		c.clientID = s.key[len(s.key)-len(id):] // the same text once
+	} else {
+		c.clientID = id
+	}
 	c.sinceMS = l.nowMS()
 	c.phase = connected
 	s.client, s.profile, s.rights = c, ad.Profile, ad.Rights
@@ -225,9 +230,9 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 		c.tap.emitConnect(c, p)
 	}
 	out := c.conn.Output()
-	c.mark = len(out)
+	c.mark = int32(len(out))
 	out = ack.Append(out, c.version)
-	if f := c.five; f != nil && f.maxPacket > 0 && len(out)-c.mark > int(f.maxPacket) { // nothing can be said [MQTT-3.1.2-24]
+	if f := c.five; f != nil && f.maxPacket > 0 && len(out)-int(c.mark) > int(f.maxPacket) { // nothing can be said [MQTT-3.1.2-24]
 		c.closed, c.cause = true, errTooSmall
 		c.conn.Close(errTooSmall)
 	} else {
@@ -254,12 +259,14 @@ func (l *loop) attach(c *client, s *Session, p *mqtt.Connect, present bool) {
 func (l *loop) begin(c *client) {
 	c.started = true
 	s := c.session
-	for _, packet := range c.held {
-		l.stats.delivered.add(1)
-		l.traceHeld(c, packet)
-		c.end(append(c.begin(), packet...))
+	if h := c.held; h != nil {
+		for _, packet := range h.packets {
+			l.stats.delivered.add(1)
+			l.traceHeld(c, packet)
+			c.end(append(c.begin(), packet...))
+		}
+		c.held = nil
 	}
-	c.held, c.heldBytes = nil, 0
 	if s.durable.Load() {
 		s.loaded = s.done
 		s.more = s.stored > 0 || s.seq > s.loaded
@@ -386,8 +393,10 @@ func (l *loop) leave(c *client) {
 	if c.carrying != nil {
 		l.putDownAll(c)
 	}
-	l.dropAll(DropSessionEnded, s.key, len(c.held))
-	c.held = nil
+	if c.held != nil {
+		l.dropAll(DropSessionEnded, s.key, len(c.held.packets))
+		c.held = nil
+	}
 	l.stats.connected.Add(-1)
 	l.meterConnected(c, -1)
 	var orphans []item
@@ -441,7 +450,7 @@ func (l *loop) leave(c *client) {
 // its record too. A device keeps those over a clean start (spec/connect.md §5).
 func (l *loop) discard(s *Session, all bool) {
 	var left *salvage
-	if all && s.share != nil && s.id != 0 && s.stored > 0 && s.durable.Load() {
+	if all && s.rare.share() != nil && s.id != 0 && s.stored > 0 && s.durable.Load() {
 		left = l.salvageOf(s) // others may get some of it
 	}
 	if left == nil {
@@ -454,18 +463,20 @@ func (l *loop) discard(s *Session, all bool) {
 	s.in.Reset()
 	s.done, s.sent, s.committed, s.loaded = s.seq, s.seq, s.seq, s.seq
 	s.meterQueue(-s.stored, -s.storedBytes)
-	s.stored, s.storedBytes, s.suspect, s.expiresMS = 0, 0, 0, 0
+	s.stored, s.storedBytes, s.expiresMS = 0, 0, 0
+	s.suspectUpTo(0)
 	s.more, s.reading = false, false
 	if !all {
 		return
 	}
-	if s.delayed != nil {
-		l.fireWill(s, s.delayed)
+	if s.rare.will() != nil {
+		l.fireWill(s, s.rare.will())
 	}
 	for _, sub := range s.subs.list {
 		l.b.index.Unsubscribe(sub.filter, s)
 	}
-	s.subs, s.share = subscriptions{}, nil
+	s.subs = subscriptions{}
+	s.leaveShares()
 	if left != nil {
 		l.pending().batch.PutSession(s.id, left.appendRecord(nil))
 		left.begin()

@@ -81,7 +81,7 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 		return
 	}
 	seq := s.seq + 1
-	if c.started && s.countWaiting() == 0 && s.out.Ready(seq) && !c.full(s.profile.MaxOutput) {
+	if c.started && s.waiting.count() == 0 && s.out.Ready(seq) && !c.full(s.profile.MaxOutput) {
 		m := packetOf(p, qos, retain, t)
 		if !c.fits(&m) {
 			l.drop(DropTooLarge, s.key, p.topic, qos, len(p.payload))
@@ -129,7 +129,10 @@ func (l *loop) write(c *client, p *publication, retain bool, t *target) {
 // holdBack keeps a QoS 0 message that comes before the client is ready for what
 // it has not asked for; see Profile.Settle.
 func (l *loop) holdBack(c *client, p *publication, retain bool, t *target) {
-	if c.heldBytes+len(p.payload) > c.profile.MaxOutput {
+	if c.held == nil {
+		c.held = new(held)
+	}
+	if c.held.bytes+len(p.payload) > c.profile.MaxOutput {
 		l.drop(DropSlowConsumer, c.session.key, p.topic, 0, len(p.payload))
 		return
 	}
@@ -140,8 +143,8 @@ func (l *loop) holdBack(c *client, p *publication, retain bool, t *target) {
 	}
 	frame := l.appendTo(nil, c, &m, 0)
 	l.traceDown(c.session, trace.Queued, p.topic, 0, 0, len(p.payload))
-	c.held = append(c.held, frame)
-	c.heldBytes += len(frame)
+	c.held.packets = append(c.held.packets, frame)
+	c.held.bytes += len(frame)
 }
 
 // enqueue puts a message for a durable session into the turn's batch. It is sent
@@ -195,12 +198,13 @@ func (l *loop) enqueue(p *publication, s *Session, qos byte, retain bool, t *tar
 	}
 	switch {
 	case s.client == nil || !s.client.started:
-	case s.more || s.countWaiting() >= maxWaiting || s.waitingBytes > maxWaitingBytes:
+	case s.more || s.waiting.count() >= maxWaiting || s.waiting.size() > maxWaitingBytes:
 		s.more = true
 	default:
 		s.loaded = s.seq
 		l.wait(s, p, s.seq, qos, retain, t)
-		it := &s.waiting[len(s.waiting)-1]
+		waits := s.waiting.waits()
+		it := &waits[len(waits)-1]
 		it.expiresMS, it.ownLimit = expires, expires != p.expiresMS
 	}
 }
@@ -214,7 +218,7 @@ func (l *loop) identify(s *Session) {
 
 // wait keeps a message in memory until the client can take it.
 func (l *loop) wait(s *Session, p *publication, seq uint64, qos byte, retain bool, t *target) {
-	s.push(itemOf(p, seq, qos, retain, t))
+	s.waiting.push(itemOf(p, seq, qos, retain, t))
 }
 
 // itemOf is a publication that is kept for the receiver t, which may be nil.
@@ -244,7 +248,7 @@ func (l *loop) pump(s *Session) {
 	}
 	durable := s.durable.Load()
 	for {
-		it := s.peek()
+		it := s.waiting.peek()
 		if it == nil {
 			if s.more && !s.reading {
 				l.read(s)
@@ -257,7 +261,7 @@ func (l *loop) pump(s *Session) {
 		if durable && it.seq > s.committed || !s.out.Ready(it.seq) || c.full(s.profile.MaxOutput) {
 			return
 		}
-		next := s.pop()
+		next := s.waiting.pop()
 		l.transmit(s, c, &next, durable)
 	}
 }
@@ -282,7 +286,7 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 	switch {
 	case !again && it.expiresMS > 0 && l.nowMS() >= it.expiresMS: // one whose delivery began goes on [MQTT-3.3.2-5]
 		reason = DropExpired
-	case !s.device && !c.rights.Receive(it.topic):
+	case !s.device && !c.session.rights.Receive(it.topic):
 		reason = DropNotAuthorized
 	case !c.fits(&m):
 		reason = DropTooLarge
@@ -295,10 +299,10 @@ func (l *loop) transmit(s *Session, c *client, it *item, durable bool) {
 		}
 		return
 	}
-	again = again || it.seq <= s.suspect
+	again = again || it.seq <= s.rare.suspected()
 	s.sent = max(s.sent, it.seq)
 	id := s.out.Send(it.seq, it.qos)
-	if s.share != nil && !durable {
+	if s.rare.share() != nil && !durable {
 		s.fly(*it)
 	}
 	l.stats.delivered.add(1)

@@ -132,7 +132,7 @@ func (c *client) owes() bool {
 		return false
 	}
 	s := c.session
-	return s.out.InFlight() > 0 || s.in.Len() > 0 || !s.durable.Load() && s.countWaiting() > 0
+	return s.out.InFlight() > 0 || s.in.Len() > 0 || !s.durable.Load() && s.waiting.count() > 0
 }
 
 // eachClient calls yield with the connections of the loop, which may be closed

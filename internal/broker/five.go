@@ -97,7 +97,7 @@ func (c *client) responses(clientID string) string {
 		return ""
 	}
 	topic := c.profile.Responses + clientID
-	if topics.ValidTopic(topic) != nil || !c.rights.Subscribe(topic+"/#") {
+	if topics.ValidTopic(topic) != nil || !c.session.rights.Subscribe(topic+"/#") {
 		return ""
 	}
 	return topic

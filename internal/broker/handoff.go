@@ -1,10 +1,12 @@
 package broker
 
 import (
+	"encoding/binary"
 	"sync"
 
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/transport"
+	"github.com/linkstead/linkstead/mqtt"
 )
 
 // handoff carries the publications of one turn to the receivers of another
@@ -13,15 +15,21 @@ type handoff struct {
 	to    *loop
 	items []handed
 	buf   []byte
-	size  int64 // as counted in loop.handed
+	once  []target // of plans that are used once
+	count int      // publications
+	size  int64    // as counted in loop.handed
 }
 
 // handed is one publication with its receivers: either the targets of a plan or
 // one session.
 type handed struct {
-	targets []target
-	single  *Session
+	targets   []target
+	once, few int // or so many of handoff.once, from once on
+	single    *Session
 
+	// run is how many publications these are: if it is not 1, their frames lie
+	// behind each other, and of the first alone is what follows.
+	run                 int
 	topic               string
 	start, payload, end int // frame (or payload only) and payload in buf
 	framed              bool
@@ -48,12 +56,17 @@ func (l *loop) handoff(i int) *handoff {
 	return l.out[i]
 }
 
-// hand puts a publication into the handoff for loop i. lasting tells that its
+// hand puts a publication into the handoff for loop i, for targets or for a single
+// session. once tells that the targets are the caller's after that. lasting tells that its
 // acknowledgement may have to wait for what that loop does with it.
-func (l *loop) hand(i int, p *publication, targets []target, single *Session, lasting bool) {
+func (l *loop) hand(i int, p *publication, targets []target, once bool, single *Session, lasting bool) {
 	h := l.handoff(i)
+	h.count++
+	if h.extend(p, targets) {
+		return
+	}
 	it := handed{
-		targets: targets, single: single,
+		single: single, run: 1,
 		topic: p.topic, qos: p.qos, retain: p.retain, noEcho: p.noEcho,
 		from: p.from, publisher: p.publisher, publishedMS: p.publishedMS, expiresMS: p.expiresMS,
 		start: len(h.buf),
@@ -74,7 +87,75 @@ func (l *loop) hand(i int, p *publication, targets []target, single *Session, la
 		it.x = p.x
 		it.tie = p.part()
 	}
+	if once {
+		it.once, it.few = len(h.once), len(targets)
+		h.once = append(h.once, targets...)
+	} else {
+		it.targets = targets
+	}
 	h.items = append(h.items, it)
+}
+
+func (h *handoff) targets(it *handed) []target {
+	if it.few > 0 {
+		return h.once[it.once : it.once+it.few]
+	}
+	return it.targets
+}
+
+// extend adds a publication to the run that the one before began: QoS 0, for the
+// same session, to be passed on byte for byte. It reports false if it is none.
+func (h *handoff) extend(p *publication, targets []target) bool {
+	if p.frame == nil || p.noEcho || p.qos > 0 || len(targets) != 1 || len(h.items) == 0 {
+		return false
+	}
+	it := &h.items[len(h.items)-1]
+	if !it.framed || it.noEcho || it.qos > 0 || it.properties != len(h.buf) {
+		return false
+	}
+	t := &targets[0]
+	before := h.targets(it)
+	if len(before) != 1 || before[0].s != t.s || !t.plain() || !before[0].plain() {
+		return false
+	}
+	h.buf = append(h.buf, p.frame...)
+	it.run++
+	it.end = len(h.buf)
+	it.properties = it.end
+	return true
+}
+
+// plain reports whether all that a receiver at QoS 0 gets of a publication without
+// RETAIN is the publication, whoever sent it.
+func (t *target) plain() bool {
+	return !t.options.NoLocal() && t.own == nil && t.group == nil && t.id == 0 && t.more == nil && !t.s.device
+}
+
+// deliverRun delivers a run at once if its receiver takes it as it is, else one
+// by one.
+func (l *loop) deliverRun(it *handed, t *target, frames []byte) {
+	s := t.s
+	if c := s.client; s.via == nil && c != nil && !c.closed && c.started && c.version != mqtt.V5 && c.pace == nil && c.tap == nil &&
+		!l.tight && c.conn.Buffered()+len(frames) <= s.profile.MaxOutput {
+		l.stats.delivered.add(uint64(it.run))
+		l.meters.out[c.kind()].addRun(frames, it.run)
+		c.conn.SetOutput(append(c.conn.Output(), frames...))
+		return
+	}
+	for len(frames) > 0 {
+		f, n, err := mqtt.Split(frames, 0)
+		if err != nil || n == 0 || len(f.Body) < 2 {
+			return // it was a PUBLISH when it came
+		}
+		topic := f.Body[2:][:binary.BigEndian.Uint16(f.Body)]
+		p := &l.pub
+		*p = publication{
+			topic: string(topic), payload: f.Body[2+len(topic):], frame: frames[:n],
+			from: it.from, publisher: it.publisher, publishedMS: it.publishedMS,
+		}
+		l.deliver(p, t)
+		frames = frames[n:]
+	}
 }
 
 // Run delivers on the receiving loop.
@@ -83,6 +164,10 @@ func (h *handoff) Run(*transport.Loop) {
 	l.handed.Add(-h.size)
 	for i := range h.items {
 		it := &h.items[i]
+		if it.run > 1 {
+			l.deliverRun(it, &h.targets(it)[0], h.buf[it.start:it.end])
+			continue
+		}
 		p := &l.pub
 		*p = publication{
 			topic: it.topic, payload: h.buf[it.payload:it.end], properties: h.buf[it.end:it.properties],
@@ -96,8 +181,9 @@ func (h *handoff) Run(*transport.Loop) {
 		if it.tie != nil {
 			from = l.pending().batch.Bytes()
 		}
-		for t := range it.targets {
-			l.deliver(p, &it.targets[t])
+		targets := h.targets(it)
+		for t := range targets {
+			l.deliver(p, &targets[t])
 		}
 		if it.single != nil {
 			l.deliverTo(p, it.single, p.qos, false, nil)
@@ -110,8 +196,9 @@ func (h *handoff) Run(*transport.Loop) {
 		}
 	}
 	clear(h.items)
-	h.items, h.to = h.items[:0], nil
-	if cap(h.buf) <= 1<<20 {
+	clear(h.once)
+	h.items, h.once, h.count, h.to = h.items[:0], h.once[:0], 0, nil
+	if cap(h.buf) <= 1<<20 && cap(h.once) <= planOnceMost {
 		h.buf = h.buf[:0]
 		handoffs.Put(h)
 	}

@@ -35,6 +35,8 @@ type loop struct {
 	own         []byte // properties of one receiver's packet
 	traced      []trace.Record
 	pub         publication
+	asked       asked
+	once        plan // of a route that is not kept
 
 	expiring  expiring     // on the loop that keeps retained messages
 	handed    atomic.Int64 // bytes in handoffs on their way to this loop
@@ -60,8 +62,8 @@ func (l *loop) endTurn() {
 	for i, h := range l.out {
 		if h != nil {
 			l.out[i] = nil
-			l.meters.handoffs.Observe(int64(len(h.items)))
-			h.size = int64(len(h.buf) + len(h.items)*handedOverhead)
+			l.meters.handoffs.Observe(int64(h.count))
+			h.size = int64(len(h.buf) + h.count*handedOverhead)
 			h.to.handed.Add(h.size)
 			l.b.loops[i].t.Post(h)
 		}

@@ -59,6 +59,13 @@ func (f *flow) add(packet []byte) {
 	f.bytes[k].Add(uint64(len(packet)))
 }
 
+// addRun counts packets of one kind that lie behind each other.
+func (f *flow) addRun(packets []byte, count int) {
+	k := packetKind(packets[0])
+	f.packets[k].Add(uint64(count))
+	f.bytes[k].Add(uint64(len(packets)))
+}
+
 const transports = int(transport.SecureWebSocket) + 1
 
 // versions is how many versions of MQTT there are: 3.1, 3.1.1 and 5.0.
@@ -120,7 +127,7 @@ func (t *tally) count(s *Session) {
 	if s.durable.Load() {
 		t.persistent++
 	}
-	t.waiting += int64(s.countWaiting())
+	t.waiting += int64(s.waiting.count())
 	t.inFlight += int64(s.out.InFlight())
 }
 

@@ -31,10 +31,10 @@ func (p *pace) begin(c *client) (out []byte, paced bool) {
 	if p.direct {
 		p.last = now
 		out = c.conn.Output()
-		c.mark = len(out)
+		c.mark = int32(len(out))
 		return out, true
 	}
-	c.mark = len(p.buf)
+	c.mark = int32(len(p.buf))
 	return p.buf, true
 }
 

@@ -31,13 +31,44 @@ type plan struct {
 	// implicit is the session that gets the topic without a subscription, or "".
 	implicit string
 	empty    bool
+	once     bool // the targets change with the next message
 }
 
-func (b *Broker) newPlan(r *topics.Route[*Session]) *plan {
-	p := &plan{
-		byLoop:  make([][]target, len(b.loops)),
-		lasting: make([]bool, len(b.loops)),
+// planOf returns the plan of a route.
+func (l *loop) planOf(r *topics.Route[*Session]) *plan {
+	if r.Once() {
+		p := &l.once
+		for i := range p.byLoop {
+			clear(p.byLoop[i])
+			p.byLoop[i] = p.byLoop[i][:0]
+			if cap(p.byLoop[i]) > planOnceMost {
+				p.byLoop[i] = nil
+			}
+		}
+		l.b.fillPlan(p, r)
+		p.once = true
+		return p
 	}
+	p, _ := r.Extra.(*plan)
+	if p == nil {
+		p = new(plan)
+		l.b.fillPlan(p, r)
+		r.Extra = p
+	}
+	return p
+}
+
+// planOnceMost is the most targets whose place is kept for the next plan that is
+// used once.
+const planOnceMost = 1024
+
+// fillPlan makes p, whose lists are empty, the plan of a route.
+func (b *Broker) fillPlan(p *plan, r *topics.Route[*Session]) {
+	if p.byLoop == nil {
+		p.byLoop, p.lasting = make([][]target, len(b.loops)), make([]bool, len(b.loops))
+	}
+	clear(p.lasting)
+	p.implicit = ""
 	if b.authority != nil {
 		p.implicit = b.authority.Implicit(r.Topic)
 	}
@@ -66,7 +97,6 @@ func (b *Broker) newPlan(r *topics.Route[*Session]) *plan {
 		}
 		p.byLoop[i] = append(p.byLoop[i], target{s: s, options: e.Options, id: e.ID})
 	}
-	return p
 }
 
 func find(ts []target, s *Session, seen map[*Session]int) (int, bool) {

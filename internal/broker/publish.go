@@ -11,6 +11,15 @@ import (
 	"github.com/linkstead/linkstead/mqtt"
 )
 
+// asked is what was decided about a client's publication, for those that follow.
+type asked struct {
+	client   *client
+	topic    string
+	at       int64 // loop time
+	decision Decision
+	actor    string // key of the session it belongs to
+}
+
 // onPublish takes a PUBLISH of a client.
 func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	p := &l.publish
@@ -65,23 +74,24 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		if err := topics.ValidTopic(string(topic)); err != nil {
 			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "topic name", Code: mqtt.TopicNameInvalid, Reason: err.Error()}
 		}
-		r = l.cache.Lookup(topic)
+		r = l.cache.Once(topic)
 	}
 	// Rights are asked for once in a turn, so that a burst costs little and a
 	// change takes effect at once.
-	if now := l.t.NowNano(); c.lastTopic != r.Topic || c.lastAsked != now {
-		c.lastTopic, c.lastAsked = r.Topic, now
-		c.lastDecision = c.rights.Publish(r.Topic)
-		c.lastActor = c.actor(r.Topic)
+	asked := &l.asked
+	if now := l.t.NowNano(); asked.client != c || asked.topic != r.Topic || asked.at != now {
+		asked.client, asked.topic, asked.at = c, r.Topic, now
+		asked.decision = c.session.rights.Publish(r.Topic)
+		asked.actor = c.actor(r.Topic)
 	}
-	if c.lastDecision == Deny {
+	if asked.decision == Deny {
 		l.drop(DropNotAuthorized, c.session.key, r.Topic, p.QoS, len(p.Payload))
 		l.acknowledge(c, p, mqtt.NotAuthorized)
 		return nil
 	}
 	rewritten := false
-	if query != nil && c.lastDecision == Route {
-		if rights, ok := c.rights.(Rewriter); ok {
+	if query != nil && asked.decision == Route {
+		if rights, ok := c.session.rights.(Rewriter); ok {
 			rewritten = rights.Rewrites(r.Topic, string(query))
 		}
 	}
@@ -100,8 +110,8 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 	l.traceAccepted(c, r.Topic, p)
 	pub := &l.pub
 	*pub = publication{
-		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: c.lastActor,
-		retain: p.Retain && !c.profile.Device, noEcho: c.lastDecision == System,
+		topic: r.Topic, payload: p.Payload, qos: p.QoS, from: c.session, publisher: asked.actor,
+		retain: p.Retain && !c.profile.Device, noEcho: asked.decision == System,
 		publishedMS: l.nowMS(),
 	}
 	if c.version == mqtt.V5 {
@@ -114,7 +124,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		pub.frame = f.Raw // a length in its shortest form, which some devices do not send, suits every receiver
 	}
 
-	if c.lastDecision == System || rewritten || p.QoS == 2 && c.session.durable.Load() {
+	if asked.decision == System || rewritten || p.QoS == 2 && c.session.durable.Load() {
 		pub.x = l.newExchange(c)
 	}
 	from := 0
@@ -135,7 +145,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 			l.pending().batch.Tie(pub.tie, from)
 		}
 	}
-	if c.lastDecision == System || rewritten {
+	if asked.decision == System || rewritten {
 		x := pub.x
 		x.Key, x.Principal, x.ClientID = c.session.key, c.principal, c.clientID
 		x.Topic, x.Query, x.Payload = r.Topic, string(query), p.Payload
@@ -201,11 +211,7 @@ func forwarded(dst []byte, p mqtt.Properties) []byte {
 
 // route delivers a publication to everybody its topic has.
 func (l *loop) route(p *publication, r *topics.Route[*Session]) {
-	pl, _ := r.Extra.(*plan)
-	if pl == nil {
-		pl = l.b.newPlan(r)
-		r.Extra = pl
-	}
+	pl := l.planOf(r)
 	if pl.empty {
 		if !p.noEcho { // what the handler takes is not lost
 			l.drop(DropNoReceiver, p.publisher, p.topic, p.qos, len(p.payload))
@@ -218,7 +224,7 @@ func (l *loop) route(p *publication, r *topics.Route[*Session]) {
 		}
 		if i != l.index {
 			l.need(p, pl.lasting[i])
-			l.hand(i, p, targets, nil, pl.lasting[i])
+			l.hand(i, p, targets, pl.once, nil, pl.lasting[i])
 			continue
 		}
 		for t := range targets {
@@ -244,7 +250,7 @@ func (l *loop) toSession(p *publication, s *Session) {
 		return
 	}
 	l.need(p, true)
-	l.hand(s.home.index, p, nil, s, true)
+	l.hand(s.home.index, p, nil, false, s, true)
 }
 
 // need makes sure that an acknowledgement can wait for a lasting delivery.
@@ -327,7 +333,7 @@ func (l *loop) completed(s *Session, seq uint64, durable bool) {
 	s.land(seq)
 	l.pump(s)
 	s.weigh()
-	if c := s.client; c != nil && len(c.replays) > 0 {
+	if c := s.client; c != nil && c.replays != nil {
 		l.replay(c)
 	}
 }

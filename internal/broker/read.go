@@ -74,7 +74,7 @@ func (r *reading) Run(*transport.Loop) {
 		if m.Topic == "" { // the damaged one
 			continue
 		}
-		s.push(item{
+		s.waiting.push(item{
 			seq: seq, topic: m.Topic, payload: m.Payload, properties: m.Properties, ids: m.SubscriptionIDs,
 			expiresMS: m.ExpiresMS, qos: m.QoS, retain: m.Retain, released: it.State == queue.Released,
 			ownLimit: m.ExpiresMS == m.PublishedMS+s.profile.MessageExpiry.Milliseconds(),

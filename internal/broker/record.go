@@ -34,7 +34,7 @@ func (s *Session) appendRecord(dst []byte) []byte {
 		flags |= 2
 	}
 	version := byte(recordVersion)
-	if s.delayed != nil {
+	if s.rare.will() != nil {
 		version = recordVersionWill
 	}
 	dst = append(dst, version, flags)
@@ -43,7 +43,7 @@ func (s *Session) appendRecord(dst []byte) []byte {
 	dst = binary.AppendUvarint(dst, s.sent)
 	dst = binary.AppendUvarint(dst, s.seq)
 	offline := s.offlineMS
-	if s.suspect > s.sent {
+	if s.rare.suspected() > s.sent {
 		offline = 0 // what was sent is still not known
 	}
 	dst = binary.AppendVarint(dst, offline)
@@ -54,8 +54,8 @@ func (s *Session) appendRecord(dst []byte) []byte {
 		dst = binary.AppendUvarint(dst, uint64(sub.options))
 		dst = binary.AppendUvarint(dst, uint64(sub.id))
 	}
-	if s.delayed != nil {
-		dst = s.delayed.appendRecord(dst)
+	if s.rare.will() != nil {
+		dst = s.rare.will().appendRecord(dst)
 	}
 	return dst
 }
@@ -136,7 +136,7 @@ func (s *Session) parseRecord(b []byte) error {
 		})
 	}
 	if version == recordVersionWill {
-		s.delayed = r.will()
+		s.delay(r.will())
 	}
 	if r.failed {
 		return errRecord

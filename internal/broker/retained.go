@@ -97,6 +97,7 @@ type replay struct {
 	id      uint32
 	cursor  topics.Cursor
 	posted  bool
+	next    *replay // of the same client
 }
 
 // replaySlice is how many retained messages are sent to a client in one turn, and
@@ -109,10 +110,10 @@ const (
 
 // replay goes on with what the client has not yet got, as far as it reads.
 func (l *loop) replay(c *client) {
-	for steps := 0; len(c.replays) > 0 && !c.closed; steps++ {
-		r := c.replays[0]
+	for steps := 0; c.replays != nil && !c.closed; steps++ {
+		r := c.replays
 		if r.posted || c.full(c.profile.MaxOutput/2) ||
-			max(c.session.countWaiting(), c.session.stored) > c.profile.MaxQueued/2 {
+			max(c.session.waiting.count(), c.session.stored) > c.profile.MaxQueued/2 {
 			return // goes on when the output has been written, or messages acknowledged
 		}
 		if steps == replaySlice/replayStep {
@@ -125,7 +126,7 @@ func (l *loop) replay(c *client) {
 		})
 		r.cursor = next
 		if done {
-			c.replays = c.replays[1:]
+			c.replays = r.next
 		}
 	}
 }
@@ -149,7 +150,7 @@ func (l *loop) deliverRetained(c *client, r *replay, topic string, m *retained) 
 		l.drop(DropExpired, c.session.key, topic, m.qos, len(m.payload))
 		return
 	}
-	if !c.rights.Receive(topic) {
+	if !c.session.rights.Receive(topic) {
 		return
 	}
 	p := &publication{

@@ -36,7 +36,7 @@ const (
 
 // salvageOf takes over what a persistent session has on disk.
 func (l *loop) salvageOf(s *Session) *salvage {
-	return &salvage{loop: l, id: s.id, key: s.key, sent: s.sent, suspect: s.suspect, stored: s.stored, expiry: s.profile.MessageExpiry}
+	return &salvage{loop: l, id: s.id, key: s.key, sent: s.sent, suspect: s.rare.suspected(), stored: s.stored, expiry: s.profile.MessageExpiry}
 }
 
 // begin reads once everything that was submitted is on disk.

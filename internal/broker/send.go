@@ -114,6 +114,21 @@ func (t task) Run(*transport.Loop) { t.f() }
 // goroutine.
 func (b *Broker) Disconnect(key string) { b.DisconnectWith(key, mqtt.AdministrativeAction, errKicked) }
 
+// DisconnectOwner closes the connections of all sessions that belong to an owner
+// (Admission.Owner), as Disconnect does. It looks at every session there is. It
+// may be called from any goroutine.
+func (b *Broker) DisconnectOwner(owner string) {
+	var keys []string
+	b.sessions.each(func(s *Session) {
+		if s.owner == owner && s.online.Load() {
+			keys = append(keys, s.key)
+		}
+	})
+	for _, key := range keys {
+		b.Disconnect(key)
+	}
+}
+
 // DisconnectWith closes the connection of a session, if there is one, with a
 // reason: a 5.0 client is told the code, which must be one of a DISCONNECT that a
 // server sends (MQTT 5.0, 3.14.2.1), and the cause in words; the log and the
@@ -186,7 +201,7 @@ func (b *Broker) Session(key string, answer func(*SessionInfo)) {
 	s.home.t.Post(task{func() {
 		info := &SessionInfo{Key: s.key, Queued: s.stored, InFlight: s.out.InFlight(), Since: time.UnixMilli(s.offlineMS)}
 		if !s.durable.Load() {
-			info.Queued = s.countWaiting()
+			info.Queued = s.waiting.count()
 		}
 		for _, sub := range s.subs.list {
 			info.Subscriptions = append(info.Subscriptions, sub.filter)

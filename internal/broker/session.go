@@ -12,10 +12,18 @@ import (
 // belongs to one loop, its home, for as long as it exists; only key, owner,
 // home, device and durable may be read elsewhere.
 type Session struct {
-	key    string
-	owner  string
-	home   *loop
-	device bool
+	key   string
+	owner string
+	home  *loop
+
+	device  bool
+	more    bool // there are messages on disk behind waiting
+	reading bool
+	touched bool // has messages in the loop's batch
+	dirty   bool // its record goes with the loop's batch
+	unsaved bool // the disk did not take its record
+	gone    bool
+	counted bool // in Broker.owners
 	// durable: it outlives its connection and the server, and so do the messages
 	// that wait for it.
 	durable atomic.Bool
@@ -37,27 +45,16 @@ type Session struct {
 	loaded    uint64 // newest message that is or was in waiting
 	sent      uint64 // newest message ever sent to the client
 	done      uint64 // every message up to this one is completed
-	suspect   uint64 // messages up to this one may have been sent before the server was killed
 
-	waiting      []item // in order, to be sent; head is the next
-	head         int
-	waitingBytes int
-	stored       int // messages on disk that are not completed
-	storedBytes  int64
-	more         bool // there are messages on disk behind waiting
-	reading      bool
-	touched      bool // has messages in the loop's batch
-	dirty        bool // its record goes with the loop's batch
-	unsaved      bool // the disk did not take its record
-	gone         bool
+	waiting     backlog
+	stored      int // messages on disk that are not completed
+	storedBytes int64
 
 	expirySeconds uint32       // 5.0 Session Expiry Interval; ^0 never
 	load          atomic.Int32 // how much a member of shared subscriptions has to do; see weigh
 	offlineMS     int64        // Unix milliseconds of the last disconnect
 	expiresMS     int64        // when the first stored message may expire, 0: none will; see expire.go
-	delayed       *delayedWill // nil: none waits
-	share         *share       // nil: it has no shared subscriptions
-	counted       bool         // in Broker.owners
+	rare          *rare        // what few sessions have, nil if nothing of it
 }
 
 // subscription is one filter of a session.
@@ -85,46 +82,11 @@ type item struct {
 
 func (it *item) bytes() int { return len(it.topic) + len(it.payload) + len(it.properties) + 64 }
 
-func (s *Session) push(it item) {
-	if s.head > 32 && s.head*2 > len(s.waiting) {
-		n := copy(s.waiting, s.waiting[s.head:])
-		clear(s.waiting[n:])
-		s.waiting, s.head = s.waiting[:n], 0
-	}
-	s.waiting = append(s.waiting, it)
-	s.waitingBytes += it.bytes()
-}
-
-func (s *Session) peek() *item {
-	if s.head == len(s.waiting) {
-		return nil
-	}
-	return &s.waiting[s.head]
-}
-
-func (s *Session) pop() item {
-	it := s.waiting[s.head]
-	s.waiting[s.head] = item{}
-	s.head++
-	s.waitingBytes -= it.bytes()
-	if s.head == len(s.waiting) {
-		s.head = 0
-		if cap(s.waiting) > 256 {
-			s.waiting = nil
-		} else {
-			s.waiting = s.waiting[:0]
-		}
-	}
-	return it
-}
-
-func (s *Session) countWaiting() int { return len(s.waiting) - s.head }
-
 // forget drops what is in memory for the client; what a durable session has on
 // disk is read again.
 func (s *Session) forget() (lost int) {
-	lost = s.countWaiting()
-	s.waiting, s.head, s.waitingBytes = nil, 0, 0
+	lost = s.waiting.count()
+	s.waiting.forget()
 	if oldest, some := s.out.Oldest(); some {
 		s.done = oldest - 1
 		if !s.durable.Load() {

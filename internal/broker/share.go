@@ -59,7 +59,7 @@ func (l *loop) deliverShared(p *publication, g *topics.Group[*Session]) {
 		return
 	}
 	l.need(p, true)
-	l.hand(s.home.index, p, []target{t}, nil, true)
+	l.hand(s.home.index, p, []target{t}, true, nil, true)
 }
 
 // choose finds the member that gets a message, nil if none can take it: one that
@@ -131,22 +131,22 @@ func mix(x uint64) uint64 {
 
 // weigh tells all loops how much a member of a shared subscription has to do.
 func (s *Session) weigh() {
-	if s.share != nil {
-		s.load.Store(int32(max(s.stored, s.out.InFlight()+s.countWaiting())))
+	if s.rare.share() != nil {
+		s.load.Store(int32(max(s.stored, s.out.InFlight()+s.waiting.count())))
 	}
 }
 
 // joinShare prepares a session for a filter, if it is a shared one.
 func (s *Session) joinShare(filter string) {
-	if s.share == nil && strings.HasPrefix(filter, "$share/") {
-		s.share = new(share)
+	if s.rare.share() == nil && strings.HasPrefix(filter, "$share/") {
+		s.rarely().shares = new(share)
 	}
 }
 
 // fly remembers a message that is sent to a session which ends with its
 // connection.
 func (s *Session) fly(it item) {
-	h := s.share
+	h := s.rare.share()
 	if h == nil || it.share == "" || it.qos != 1 || h.bytes+it.bytes() > s.profile.MaxQueuedBytes {
 		return
 	}
@@ -159,7 +159,7 @@ func (s *Session) fly(it item) {
 
 // land forgets a message that was acknowledged.
 func (s *Session) land(seq uint64) {
-	if h := s.share; h != nil {
+	if h := s.rare.share(); h != nil {
 		if it, some := h.flying[seq]; some {
 			h.bytes -= it.bytes()
 			delete(h.flying, seq)
@@ -172,7 +172,7 @@ func (s *Session) land(seq uint64) {
 // what was not acknowledged. At QoS 2 what was sent is lost rather than delivered
 // twice [MQTT-4.8.2-5].
 func (s *Session) orphans() (list []item) {
-	h := s.share
+	h := s.rare.share()
 	if h == nil || s.durable.Load() {
 		return nil
 	}
@@ -183,9 +183,9 @@ func (s *Session) orphans() (list []item) {
 			s.land(seq)
 		}
 	}
-	for i := s.head; i < len(s.waiting); i++ {
-		if it := &s.waiting[i]; it.share != "" {
-			list = append(list, *it)
+	for _, it := range s.waiting.waits() {
+		if it.share != "" {
+			list = append(list, it)
 		}
 	}
 	return list

@@ -21,7 +21,10 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 	changed := false
 	why := ""
 	var fresh []string
-	var replays []*replay
+	behind := &c.replays
+	for *behind != nil {
+		behind = &(*behind).next
+	}
 	var others carriedFilters // of sessions that the client carries
 	for i, want := range p.Filters {
 		filter := string(want.Filter)
@@ -68,7 +71,8 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		if _, _, shared, _ := topics.ParseShared(filter); shared || o.RetainHandling() == 2 || o.RetainHandling() == 1 && existed {
 			continue
 		}
-		replays = append(replays, &replay{filter: filter, options: o, id: id})
+		*behind = &replay{filter: filter, options: o, id: id}
+		behind = &(*behind).next
 	}
 	ack := session.Ack{Type: mqtt.SUBACK, ID: p.PacketID, Codes: codes, Reason: why}
 	if others != nil {
@@ -76,10 +80,7 @@ func (l *loop) onSubscribe(c *client, f mqtt.Frame) error {
 		return nil
 	}
 	l.subscribed(c, s, ack, changed, fresh)
-	if len(replays) > 0 {
-		c.replays = append(c.replays, replays...)
-		l.replay(c)
-	}
+	l.replay(c)
 	return nil
 }
 
@@ -98,7 +99,7 @@ func (l *loop) judge(c *client, s *Session, filter string) mqtt.ReasonCode {
 		}
 		rest = inner
 	}
-	if !c.rights.Subscribe(rest) {
+	if !c.session.rights.Subscribe(rest) {
 		return mqtt.NotAuthorized
 	}
 	if (l.tight || len(s.subs.list) >= c.profile.MaxSubscriptions) && s.subs.find(filter) < 0 {

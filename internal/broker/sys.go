@@ -88,12 +88,7 @@ func (l *loop) publishSys() {
 	var traffic sysTraffic
 	for _, t := range sysTopics {
 		r := l.cache.Lookup([]byte(t.name))
-		pl, _ := r.Extra.(*plan)
-		if pl == nil {
-			pl = b.newPlan(r)
-			r.Extra = pl
-		}
-		if pl.empty {
+		if l.planOf(r).empty {
 			continue
 		}
 		if stats == nil {

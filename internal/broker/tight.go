@@ -28,8 +28,8 @@ func (l *loop) slow(c *client, limit int) (DropReason, bool) {
 // crowded reports whether a message of so many bytes does not fit any more into
 // what waits in memory for a session that ends with its connection.
 func (l *loop) crowded(s *Session, bytes int) (DropReason, bool) {
-	if s.countWaiting() >= s.profile.MaxQueued || s.waitingBytes+bytes > s.profile.MaxQueuedBytes {
+	if s.waiting.count() >= s.profile.MaxQueued || s.waiting.size()+bytes > s.profile.MaxQueuedBytes {
 		return DropQueueFull, true
 	}
-	return DropMemory, l.tight && s.waitingBytes+bytes > s.profile.MaxQueuedBytes/tightShare
+	return DropMemory, l.tight && s.waiting.size()+bytes > s.profile.MaxQueuedBytes/tightShare
 }

@@ -37,7 +37,7 @@ func (l *loop) tracing(s *Session) bool { return s.device && l.b.options.Tracer 
 // traceAccepted notes a message that a client has published.
 func (l *loop) traceAccepted(c *client, topic string, p *mqtt.Publish) {
 	if l.tracing(c.session) {
-		l.note(trace.Record{Key: c.lastActor, Event: trace.Accepted, Up: true, Topic: topic, PacketID: p.PacketID, QoS: p.QoS, Bytes: len(p.Payload)})
+		l.note(trace.Record{Key: l.asked.actor, Event: trace.Accepted, Up: true, Topic: topic, PacketID: p.PacketID, QoS: p.QoS, Bytes: len(p.Payload)})
 	}
 }
 

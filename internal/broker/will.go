@@ -46,22 +46,22 @@ const willRetry = time.Second
 
 // delayWill keeps a will for as many seconds.
 func (l *loop) delayWill(s *Session, w *will, seconds uint32) {
-	s.delayed = &delayedWill{will: w, dueMS: l.nowMS() + int64(seconds)*1000}
+	s.delay(&delayedWill{will: w, dueMS: l.nowMS() + int64(seconds)*1000})
 	l.awaitWill(s)
 }
 
 // awaitWill has the will of a session published when it is due.
 func (l *loop) awaitWill(s *Session) {
-	d := s.delayed
+	d := s.rare.will()
 	wait := time.Duration(max(d.dueMS-l.nowMS(), 0)) * time.Millisecond
 	d.timer = l.t.After(wait, task{func() { l.fireWill(s, d) }})
 }
 
 // cancelWill forgets the will of a session whose client is back in time.
 func (l *loop) cancelWill(s *Session) {
-	if d := s.delayed; d != nil && !d.fired {
+	if d := s.rare.will(); d != nil && !d.fired {
 		d.timer.Stop()
-		s.delayed = nil
+		s.delay(nil)
 	}
 }
 
@@ -87,8 +87,8 @@ func (l *loop) publishLate(s *Session, d *delayedWill) {
 				return
 			}
 			l.publishWill(s, r, d.will, func() {
-				if s.delayed == d {
-					s.delayed = nil
+				if s.rare.will() == d {
+					s.delay(nil)
 					if s.id != 0 && !s.gone {
 						l.store(s)
 					}

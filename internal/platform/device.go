@@ -113,9 +113,6 @@ func (p *Platform) Connected(c broker.Connection) {
 		return
 	}
 	if u, ok := c.Principal.(*user); ok {
-		u.mu.Lock()
-		u.keys[c.Key]++
-		u.mu.Unlock()
 		if u.revoked.Load() {
 			p.broker.Disconnect(c.Key)
 		}
@@ -137,13 +134,6 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 	}
 	if _, ok := c.Principal.(*registration); ok {
 		return
-	}
-	if u, ok := c.Principal.(*user); ok {
-		u.mu.Lock()
-		if u.keys[c.Key]--; u.keys[c.Key] <= 0 {
-			delete(u.keys, c.Key)
-		}
-		u.mu.Unlock()
 	}
 	p.logger.Info("application offline", "clientId", c.ClientID, "cause", cause)
 }

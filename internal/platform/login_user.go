@@ -51,6 +51,7 @@ const loginsWaiting = 100_000
 // user is one user and the rights of its connections.
 type user struct {
 	name     string
+	owner    string // of its sessions
 	hash     string
 	verifier string // of SCRAM, empty if there is none
 	enabled  bool
@@ -60,7 +61,6 @@ type user struct {
 	mu       sync.Mutex
 	verified [sha256.Size]byte // proof of the password that was verified last
 	known    bool
-	keys     map[string]int // sessions that are connected
 }
 
 func (u *users) init() {
@@ -239,7 +239,7 @@ func (p *Platform) user(ctx context.Context, name string) (*user, error) {
 			return nil, err
 		}
 		hash, verifier, _ := strings.Cut(rec.PasswordHash, " ")
-		u = &user{name: rec.Name, hash: hash, verifier: verifier, enabled: rec.Enabled, keys: make(map[string]int)}
+		u = &user{name: rec.Name, owner: "u:" + rec.Name, hash: hash, verifier: verifier, enabled: rec.Enabled}
 		u.rights.Store(&rec.Rights)
 		p.users.mu.Lock()
 		if p.users.epoch == epoch && p.users.m[name] == nil {
@@ -253,7 +253,7 @@ func (p *Platform) user(ctx context.Context, name string) (*user, error) {
 
 func (p *Platform) admitUser(r *broker.LoginRequest, u *user) *broker.Admission {
 	id := r.ClientID
-	a := &broker.Admission{Owner: "u:" + u.name, Profile: p.Profile(false), Rights: u, Principal: u}
+	a := &broker.Admission{Owner: u.owner, Profile: p.Profile(false), Rights: u, Principal: u}
 	if id == "" {
 		id = broker.AssignClientID()
 		a.ClientID = id
@@ -371,15 +371,7 @@ func (p *Platform) forgetUser(name string, rights *[]store.Right) {
 	}
 	u.revoked.Store(true)
 	u.rights.Store(rights)
-	u.mu.Lock()
-	keys := make([]string, 0, len(u.keys))
-	for k := range u.keys {
-		keys = append(keys, k)
-	}
-	u.mu.Unlock()
-	for _, k := range keys {
-		p.broker.Disconnect(k)
-	}
+	p.broker.DisconnectOwner(u.owner)
 }
 
 // Users returns the users behind name after, at most limit (100 if 0).

@@ -18,6 +18,7 @@ type Broker interface {
 	Publish(m broker.Message, done func(error))
 	Online(key string) bool
 	Disconnect(key string)
+	DisconnectOwner(owner string)
 	Forget(key string)
 	Carry(gateway string, principal any, key string, rights broker.Rights, profile *broker.Profile, clean bool, done func(carried bool))
 	PutDown(gateway string, principal any, key string, done func())

@@ -18,7 +18,10 @@ type Ack struct {
 // Acks keeps the acknowledgements owed to a client in the order in which the
 // packets came [MQTT-4.6.0-2], [MQTT-4.6.0-3]: one whose message is still on
 // its way to the disk holds back those behind it. The zero value is ready.
-type Acks struct {
+type Acks struct{ owed *owed }
+
+// owed is what most clients never have: it is made when one has to wait.
+type owed struct {
 	base    uint64 // ticket of ring[first]
 	first   int32
 	count   int32
@@ -28,64 +31,85 @@ type Acks struct {
 
 // Empty reports whether nothing is owed, so that an acknowledgement that is
 // ready may be sent at once.
-func (a *Acks) Empty() bool { return a.count == 0 }
+func (a *Acks) Empty() bool { return a.owed == nil || a.owed.count == 0 }
 
 // Len is the number of acknowledgements owed.
-func (a *Acks) Len() int { return int(a.count) }
+func (a *Acks) Len() int {
+	if a.owed == nil {
+		return 0
+	}
+	return int(a.owed.count)
+}
 
 // Pubacks is how many of them are PUBACKs.
-func (a *Acks) Pubacks() int { return int(a.pubacks) }
+func (a *Acks) Pubacks() int {
+	if a.owed == nil {
+		return 0
+	}
+	return int(a.owed.pubacks)
+}
 
 // Push owes one more acknowledgement and returns the ticket that completes it.
 func (a *Acks) Push(ack Ack) (ticket uint64) {
-	if int(a.count) == len(a.ring) {
-		ring := make([]Ack, max(8, 2*len(a.ring)))
-		for i := range int(a.count) {
-			ring[i] = *a.at(i)
+	o := a.owed
+	if o == nil {
+		o = new(owed)
+		a.owed = o
+	}
+	if int(o.count) == len(o.ring) {
+		ring := make([]Ack, max(8, 2*len(o.ring)))
+		for i := range int(o.count) {
+			ring[i] = *o.at(i)
 		}
-		a.ring, a.first = ring, 0
+		o.ring, o.first = ring, 0
 	}
 	ack.ready = false
-	*a.at(int(a.count)) = ack
-	a.count++
+	*o.at(int(o.count)) = ack
+	o.count++
 	if ack.Type == mqtt.PUBACK {
-		a.pubacks++
+		o.pubacks++
 	}
-	return a.base + uint64(a.count-1)
+	return o.base + uint64(o.count-1)
 }
 
 // Complete makes the acknowledgement of a ticket ready, with its final code.
 // A ticket of a time before Reset is ignored.
 func (a *Acks) Complete(ticket uint64, code mqtt.ReasonCode) {
-	if i := ticket - a.base; i < uint64(a.count) {
-		ack := a.at(int(i))
+	o := a.owed
+	if o == nil {
+		return
+	}
+	if i := ticket - o.base; i < uint64(o.count) {
+		ack := o.at(int(i))
 		ack.ready, ack.Code = true, code
 	}
 }
 
 // Next takes the oldest acknowledgement out if it is ready.
 func (a *Acks) Next() (Ack, bool) {
-	if a.count == 0 || !a.at(0).ready {
+	o := a.owed
+	if o == nil || o.count == 0 || !o.at(0).ready {
 		return Ack{}, false
 	}
-	ack := *a.at(0)
-	*a.at(0) = Ack{}
-	a.first = (a.first + 1) % int32(len(a.ring))
-	a.base++
-	a.count--
+	ack := *o.at(0)
+	*o.at(0) = Ack{}
+	o.first = (o.first + 1) % int32(len(o.ring))
+	o.base++
+	o.count--
 	if ack.Type == mqtt.PUBACK {
-		a.pubacks--
+		o.pubacks--
 	}
-	if a.count == 0 && len(a.ring) > 64 {
-		a.ring = nil
+	if o.count == 0 && len(o.ring) > 64 {
+		o.ring = nil
 	}
 	return ack, true
 }
 
 // Reset forgets what is owed: the connection is gone.
 func (a *Acks) Reset() {
-	a.base += uint64(a.count)
-	a.first, a.count, a.pubacks, a.ring = 0, 0, 0, nil
+	if o := a.owed; o != nil {
+		*o = owed{base: o.base + uint64(o.count)} // tickets go on
+	}
 }
 
-func (a *Acks) at(i int) *Ack { return &a.ring[(int(a.first)+i)%len(a.ring)] }
+func (o *owed) at(i int) *Ack { return &o.ring[(int(o.first)+i)%len(o.ring)] }

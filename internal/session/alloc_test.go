@@ -45,8 +45,8 @@ func TestAllocations(t *testing.T) {
 		o.Send(seq, 1)
 	}
 	o.Reset()
-	if o.ring != nil || o.window != 10_000 {
-		t.Errorf("Reset keeps a ring of %d slots, window %d", len(o.ring), o.window)
+	if o.flights != nil || o.window != 10_000 {
+		t.Errorf("Reset keeps %+v, window %d", o.flights, o.window)
 	}
 }
 

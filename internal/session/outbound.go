@@ -28,32 +28,39 @@ type flight struct {
 }
 
 // Outbound is the sending half of a session: which messages are in flight. The
-// zero value has a window of 0 and sends nothing; see SetWindow.
+// zero value has a window of 0 and sends nothing; see SetWindow. It is small, for
+// most sessions have nothing in flight at any time.
 type Outbound struct {
-	window   int
-	inflight int
-	head     uint64 // sequence number of the slot at ring[first]
-	first    int
-	count    int
-	ring     []flight // capacity is a power of two
+	window   int32
+	inflight int32
+	flights  *flights // nil: none
+}
+
+// flights is a ring of the messages between the oldest that is in flight and the
+// newest that was sent.
+type flights struct {
+	head  uint64 // sequence number of the slot at ring[first]
+	first int
+	count int
+	ring  []flight // capacity is a power of two
 }
 
 // SetWindow sets the most messages that may be in flight, 1..65535: the client's
 // Receive Maximum (5.0) or the server's own limit.
 func (o *Outbound) SetWindow(n int) {
-	o.window = min(max(n, 1), maxIdentifiers-1)
+	o.window = int32(min(max(n, 1), maxIdentifiers-1))
 }
 
 // Window is the most messages that may be in flight.
-func (o *Outbound) Window() int { return o.window }
+func (o *Outbound) Window() int { return int(o.window) }
 
 // InFlight is the number of messages that have been sent and not completed.
-func (o *Outbound) InFlight() int { return o.inflight }
+func (o *Outbound) InFlight() int { return int(o.inflight) }
 
 // span is how many sequence numbers the ring may cover. It is larger than the
 // window so that one unacknowledged message does not stall the ones behind it
 // at once.
-func (o *Outbound) span() int { return min(4*o.window+64, maxIdentifiers-1) }
+func (o *Outbound) span() int { return min(4*int(o.window)+64, maxIdentifiers-1) }
 
 // Ready reports whether the message seq may be sent now: the window has room and
 // its identifier is not taken.
@@ -61,7 +68,8 @@ func (o *Outbound) Ready(seq uint64) bool {
 	if o.inflight >= o.window {
 		return false
 	}
-	return o.count == 0 || seq-o.head < uint64(o.span())
+	r := o.flights
+	return r == nil || r.count == 0 || seq-r.head < uint64(o.span())
 }
 
 // Send records that message seq was sent at QoS 1 or 2 and returns its packet
@@ -80,46 +88,52 @@ func (o *Outbound) SendReleased(seq uint64) uint16 {
 }
 
 func (o *Outbound) put(seq uint64, f flight) {
-	if o.count == 0 {
-		o.head, o.first = seq, 0
+	r := o.flights
+	if r == nil {
+		r = new(flights)
+		o.flights = r
 	}
-	need := int(seq-o.head) + 1
-	if need > len(o.ring) {
-		o.grow(need)
+	if r.count == 0 {
+		r.head, r.first = seq, 0
 	}
-	for o.count < need-1 { // left out: never sent
-		*o.at(o.count) = flight{}
-		o.count++
+	need := int(seq-r.head) + 1
+	if need > len(r.ring) {
+		r.grow(need)
 	}
-	*o.at(need - 1) = f
-	o.count = max(o.count, need)
+	for r.count < need-1 { // left out: never sent
+		*r.at(r.count) = flight{}
+		r.count++
+	}
+	*r.at(need - 1) = f
+	r.count = max(r.count, need)
 	o.inflight++
 }
 
-func (o *Outbound) at(i int) *flight { return &o.ring[(o.first+i)&(len(o.ring)-1)] }
+func (r *flights) at(i int) *flight { return &r.ring[(r.first+i)&(len(r.ring)-1)] }
 
-func (o *Outbound) grow(need int) {
-	size := max(8, len(o.ring))
+func (r *flights) grow(need int) {
+	size := max(8, len(r.ring))
 	for size < need {
 		size *= 2
 	}
 	ring := make([]flight, size)
-	for i := range o.count {
-		ring[i] = *o.at(i)
+	for i := range r.count {
+		ring[i] = *r.at(i)
 	}
-	o.ring, o.first = ring, 0
+	r.ring, r.first = ring, 0
 }
 
 // find gives the slot and sequence number of a packet identifier.
 func (o *Outbound) find(id uint16) (*flight, uint64) {
-	if o.count == 0 || id == 0 {
+	r := o.flights
+	if r == nil || r.count == 0 || id == 0 {
 		return nil, 0
 	}
-	delta := (int(id) - int(PacketID(o.head)) + maxIdentifiers) % maxIdentifiers
-	if delta >= o.count {
+	delta := (int(id) - int(PacketID(r.head)) + maxIdentifiers) % maxIdentifiers
+	if delta >= r.count {
 		return nil, 0
 	}
-	return o.at(delta), o.head + uint64(delta)
+	return r.at(delta), r.head + uint64(delta)
 }
 
 // Puback completes the QoS 1 message with packet identifier id and returns its
@@ -170,19 +184,25 @@ func (o *Outbound) Pubcomp(id uint16) (seq uint64, ok bool) {
 func (o *Outbound) complete(f *flight) {
 	f.phase = Done
 	o.inflight--
-	for o.count > 0 && o.at(0).phase == Done {
-		o.first = (o.first + 1) & (len(o.ring) - 1)
-		o.head++
-		o.count--
+	r := o.flights
+	for r.count > 0 && r.at(0).phase == Done {
+		r.first = (r.first + 1) & (len(r.ring) - 1)
+		r.head++
+		r.count--
 	}
-	if o.count == 0 && len(o.ring) > 256 {
-		o.ring = nil // half a kilobyte is kept; a larger burst does not hold memory for ever
+	if r.count == 0 && len(r.ring) > 256 {
+		o.flights = nil // half a kilobyte is kept; a larger burst does not hold memory for ever
 	}
 }
 
 // Oldest is the sequence number of the oldest message in flight; ok is false
 // when there is none.
-func (o *Outbound) Oldest() (seq uint64, ok bool) { return o.head, o.count > 0 }
+func (o *Outbound) Oldest() (seq uint64, ok bool) {
+	if r := o.flights; r != nil && r.count > 0 {
+		return r.head, true
+	}
+	return 0, false
+}
 
 // Reset forgets everything in flight and frees its memory: the connection is
 // gone. A persistent session reads its messages again from the queue.

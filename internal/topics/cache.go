@@ -20,6 +20,7 @@ type Route[S comparable] struct {
 	at    int    // position in the ring
 	marks marks
 	used  bool         // looked up since the eviction hand passed
+	once  bool         // see Once
 	room  [2]Entry[S]  // for Entries, while it suffices
 	group [1]*Group[S] // for Shared
 }
@@ -48,6 +49,7 @@ type Cache[S comparable] struct {
 	misses    uint64
 	seen      []uint32 // marks of topics that were turned away; see admit
 	seed      maphash.Seed
+	once      Route[S] // see Once
 }
 
 // NewCache returns an empty cache over an index, holding at most so many routes
@@ -73,8 +75,41 @@ func (c *Cache[S]) Lookup(topic []byte) *Route[S] {
 		c.hits++
 		return r
 	}
-	return c.fill(topic, r)
+	return c.fill(topic, r, r != nil || c.room(len(topic)) || c.admit(topic))
 }
+
+// Once is [Cache.Lookup] for a caller who needs the route only until he calls
+// Once again: a route that is not kept is then made without garbage, and
+// [Route.Once] reports true. Its Extra must not be set.
+func (c *Cache[S]) Once(topic []byte) *Route[S] {
+	r := c.routes[string(topic)]
+	if r != nil && r.sum == c.index.versions.sum(&r.marks) {
+		r.used = true
+		c.hits++
+		return r
+	}
+	if r != nil || c.room(len(topic)) || c.admit(topic) {
+		return c.fill(topic, r, true)
+	}
+	c.misses++
+	o := &c.once
+	entries, shared := o.Entries, o.Shared
+	if cap(entries) > onceMost {
+		entries = nil
+	}
+	clear(entries)
+	clear(shared)
+	*o = Route[S]{Topic: string(topic), once: true}
+	o.Entries, o.Shared = c.index.Match(o.Topic, entries[:0], shared[:0])
+	return o
+}
+
+// onceMost is the most entries whose place Once keeps.
+const onceMost = 1024
+
+// Once reports whether the route is valid only until the next call of
+// [Cache.Once].
+func (r *Route[S]) Once() bool { return r.once }
 
 // Known returns the route of a topic if the cache holds a current one, and nil
 // otherwise. A topic that is known has been looked up before, hence been
@@ -104,7 +139,7 @@ func (c *Cache[S]) Stats() (hits, misses uint64) { return c.hits, c.misses }
 const routeOverhead = 64
 
 // fill matches anew; old is the outdated route, or nil.
-func (c *Cache[S]) fill(topic []byte, old *Route[S]) *Route[S] {
+func (c *Cache[S]) fill(topic []byte, old *Route[S], keep bool) *Route[S] {
 	c.misses++
 	r := new(Route[S])
 	if old != nil {
@@ -115,15 +150,28 @@ func (c *Cache[S]) fill(topic []byte, old *Route[S]) *Route[S] {
 	}
 	r.sum = c.index.versions.sum(&r.marks)
 	r.Entries, r.Shared = c.index.Match(r.Topic, r.room[:0], r.group[:0])
-	r.size = int(unsafe.Sizeof(*r)) + len(r.Topic) + routeOverhead
+	r.size = routeSize[S](len(r.Topic))
 	if n := cap(r.Entries); n > len(r.room) {
 		r.size += n * int(unsafe.Sizeof(r.room[0]))
 	}
 	if n := cap(r.Shared); n > len(r.group) {
 		r.size += n * int(unsafe.Sizeof(r.group[0]))
 	}
-	c.keep(r, old)
+	if keep {
+		c.keep(r, old)
+	}
 	return r
+}
+
+// routeSize is what a route with few receivers costs.
+func routeSize[S comparable](topic int) int {
+	return int(unsafe.Sizeof(Route[S]{})) + topic + routeOverhead
+}
+
+// room reports whether a route can be kept without evicting another one, unless
+// it turns out to be large.
+func (c *Cache[S]) room(topic int) bool {
+	return len(c.ring) < c.maxRoutes && c.bytes+routeSize[S](topic) <= c.maxBytes
 }
 
 // keep stores a route in the place of the old one, if any, and evicts others
@@ -133,9 +181,6 @@ func (c *Cache[S]) keep(r, old *Route[S]) {
 		if old != nil {
 			c.drop(old)
 		}
-		return
-	}
-	if old == nil && (len(c.ring) >= c.maxRoutes || c.bytes+r.size > c.maxBytes) && !c.admit(r.Topic) {
 		return
 	}
 	if old != nil {
@@ -159,12 +204,12 @@ func (c *Cache[S]) keep(r, old *Route[S]) {
 
 // admit reports whether a topic was turned away not long ago: whether its mark
 // has not been overwritten by that of another topic.
-func (c *Cache[S]) admit(topic string) bool {
+func (c *Cache[S]) admit(topic []byte) bool {
 	if c.seen == nil {
 		c.seen = make([]uint32, min(1<<16, 1<<bits.Len(uint(c.maxRoutes-1))))
 		c.seed = maphash.MakeSeed()
 	}
-	h := maphash.String(c.seed, topic)
+	h := maphash.Bytes(c.seed, topic)
 	slot, mark := &c.seen[h&uint64(len(c.seen)-1)], uint32(h>>32)|1
 	if *slot == mark {
 		*slot = 0

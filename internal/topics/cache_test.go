@@ -2,6 +2,7 @@ package topics
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 )
 
@@ -191,5 +192,50 @@ func TestCacheTurnsPassersByAway(t *testing.T) {
 	c.Lookup(again)
 	if c.Known(again) == nil || c.Len() != 64 {
 		t.Errorf("a topic that came twice is not kept, or too much is: %d routes", c.Len())
+	}
+}
+
+// TestCacheOnce: a topic that is turned away costs its own text and nothing else,
+// has the receivers that a look-up finds, and is kept when it comes again.
+func TestCacheOnce(t *testing.T) {
+	index := New[int]()
+	index.Subscribe("#", 1, 0, 0)
+	for i := range 3 {
+		index.Subscribe("once/+", 10+i, 0, 0)
+	}
+	index.Subscribe("$share/g/once/+", 99, 0, 0)
+	c := NewCache(index, 4, 1<<20)
+	for i := range 4 {
+		c.Once(fmt.Appendf(nil, "used/%d", i))
+	}
+	for i := range 1000 {
+		topic := fmt.Appendf(nil, "once/%d", i)
+		r := c.Once(topic)
+		other := c.Lookup([]byte("other")) // must not touch it
+		want := c.Lookup([]byte("once/x"))
+		if !r.Once() || r.Topic != string(topic) || !slices.Equal(r.Entries, want.Entries) || len(r.Shared) != 1 || r.Shared[0] != want.Shared[0] {
+			t.Fatalf("route of topic %d: %+v, want the receivers of %+v", i, r, want)
+		}
+		if len(other.Entries) != 1 {
+			t.Fatalf("the other topic: %+v", other)
+		}
+	}
+	if r := c.Once([]byte("used/short")); !r.Once() || len(r.Entries) != 1 || len(r.Shared) != 0 {
+		t.Errorf("after a longer one: %+v", r)
+	}
+	again := []byte("again")
+	c.Once(again)
+	if r := c.Once(again); r.Once() || c.Known(again) == nil || c.Len() > 4 {
+		t.Errorf("a topic that came twice is not kept, or too much is: %d routes", c.Len())
+	}
+	n, topic := 0, []byte("once/000000000")
+	if got := testing.AllocsPerRun(1000, func() {
+		n++
+		for i, v := len(topic)-1, n; v > 0; i, v = i-1, v/10 {
+			topic[i] = '0' + byte(v%10)
+		}
+		c.Once(topic)
+	}); got > 1 {
+		t.Errorf("a topic that comes once costs %v allocations", got)
 	}
 }

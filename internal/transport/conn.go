@@ -16,9 +16,7 @@ type Conn struct {
 	layer *layer // TLS and WebSocket; nil for plain TCP
 	peer  *peer  // the portable variant's socket; nil with epoll
 
-	in   []byte // received and not consumed; from the pool
-	out  []byte // appended and not yet written; from the pool
-	sent int    // bytes at the beginning of out that are written already
+	bufs *buffers // nil: nothing is kept or pending
 
 	id     uint64
 	remote netip.AddrPort
@@ -144,10 +142,14 @@ func (c *Conn) TLSState() *tls.ConnectionState {
 // Only append: what is already there may be half written. The slice is valid
 // until the next call on c. After Close or Abort, what is appended is lost.
 func (c *Conn) Output() []byte {
-	if c.out == nil && c.flags&flagEnding == 0 {
-		c.out = c.loop.pool.get(c.outClass)
+	if c.flags&flagEnding != 0 {
+		return c.pending()
 	}
-	return c.out
+	b := c.own()
+	if b.out == nil {
+		b.out = c.loop.pool.get(c.outClass)
+	}
+	return b.out
 }
 
 // SetOutput takes back what Output returned, with more at its end. It will be
@@ -156,7 +158,7 @@ func (c *Conn) SetOutput(p []byte) {
 	if c.flags&flagEnding != 0 {
 		return
 	}
-	c.out = p
+	c.own().out = p
 	c.touch()
 }
 
@@ -173,7 +175,7 @@ func (c *Conn) touch() {
 
 // Buffered returns how many bytes of output the kernel has not taken yet.
 func (c *Conn) Buffered() int {
-	n := len(c.out) - c.sent
+	n := len(c.pending()) - c.sent()
 	if c.layer != nil {
 		n += len(c.layer.wire) - c.layer.sent
 	}

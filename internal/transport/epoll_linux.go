@@ -177,7 +177,11 @@ func (e *epoll) detach(c *Conn, _ *Loop) { unix.EpollCtl(e.fd, unix.EPOLL_CTL_DE
 
 func (e *epoll) read(c *Conn) int {
 	l := e.loop
-	n, err := readNow(c.fd, l.buf[headroom:])
+	buf := l.buf[headroom:]
+	if c.flags&flagFlooding != 0 && l.beside() {
+		buf = buf[:floodRead]
+	}
+	n, err := readNow(c.fd, buf)
 	switch {
 	case err == unix.EAGAIN:
 		c.flags &^= flagReadable
@@ -194,7 +198,7 @@ func (e *epoll) read(c *Conn) int {
 		l.ended(c, io.EOF)
 		return 0
 	}
-	if n == readSize {
+	if n == len(buf) {
 		begun := time.Now()
 		l.receive(c, l.buf, headroom, headroom+n)
 		l.flooded(c, time.Since(begun))

@@ -11,18 +11,26 @@ import "time"
 type flood struct {
 	spent  time.Duration // on connections that flood, since the last break
 	last   *Conn         // flooded last: what it sends is never another's
-	others bool          // another connection was read since
+	others int64         // loop time at which another connection was last read
 	held   []*Conn       // wait for the end of the break
 	timer  *Timer
 }
 
-// floodShare is how much work those that flood get between two breaks, and
-// floodPause how long a break is: together a quarter of the loop, which is still
-// most of a million small messages a second.
+// floodShare is how much work those that flood get between two breaks, floodPause
+// how long a break is, floodRead how much is read of them at once, and floodBeside
+// how long others count as served after a read. These are short bursts, because
+// what arrives meanwhile waits, and so does whoever needs the processor that the
+// flood's sender is woken on; and still some hundred thousand small messages a
+// second.
 const (
-	floodShare = time.Millisecond
-	floodPause = 3 * time.Millisecond
+	floodShare  = 100 * time.Microsecond
+	floodPause  = time.Millisecond
+	floodRead   = 16 << 10
+	floodBeside = 10 * time.Millisecond
 )
+
+// beside reports whether others are served on the loop.
+func (l *Loop) beside() bool { return l.nowNano-l.flood.others <= int64(floodBeside) }
 
 // flooded notes that the connection filled a read, which took so long to deal
 // with, and has it read again in the next turn or after a break.
@@ -31,7 +39,7 @@ func (l *Loop) flooded(c *Conn, took time.Duration) {
 	c.flags |= flagFlooding
 	f.last = c
 	f.spent += took
-	if f.spent > floodShare && !f.others && len(f.held) == 0 {
+	if f.spent > floodShare && !l.beside() && len(f.held) == 0 {
 		f.spent = 0
 	}
 	if f.spent <= floodShare || c.flags&(flagMoving|flagEnding) != 0 {
@@ -56,7 +64,7 @@ func (l *Loop) trickled(c *Conn) {
 	case c.flags&flagFlooding != 0:
 		c.flags &^= flagFlooding
 	case c != l.flood.last:
-		l.flood.others = true
+		l.flood.others = l.nowNano
 	}
 }
 
@@ -71,5 +79,5 @@ func (floodBreak) Run(l *Loop) {
 		c.flags &^= flagHeld
 		l.enqueue(c)
 	}
-	f.held, f.spent, f.others = f.held[:0], 0, false
+	f.held, f.spent = f.held[:0], 0
 }

@@ -46,7 +46,7 @@ func TestFlood(t *testing.T) {
 	nc.Write(connect)
 	mustRead(t, nc, connect) // it speaks MQTT
 	l := s.Loops()[0]
-	on(t, l, func() { l.flood.others = false }) // its first packet was another's
+	on(t, l, func() { l.flood.others = 0 }) // its first packet was another's
 	quit, ended := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(ended)

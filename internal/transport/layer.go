@@ -43,11 +43,11 @@ func (y *layer) encode(c *Conn) {
 	l := c.loop
 	switch {
 	case y.ws == nil || c.phase < phaseOpen:
-		if len(c.out) > 0 {
-			y.raw(c, c.out)
+		if out := c.pending(); len(out) > 0 {
+			y.raw(c, out)
 		}
 	case y.tls != nil:
-		l.frame = y.ws.appendFrames(l.frame[:0], c.out)
+		l.frame = y.ws.appendFrames(l.frame[:0], c.pending())
 		if len(l.frame) > 0 {
 			y.tls.Write(l.frame)
 		}
@@ -56,9 +56,9 @@ func (y *layer) encode(c *Conn) {
 		}
 	default:
 		if y.wire == nil {
-			y.wire = l.pool.get(ceilClass(len(c.out) + frameHeader))
+			y.wire = l.pool.get(ceilClass(len(c.pending()) + frameHeader))
 		}
-		y.wire = y.ws.appendFrames(y.wire, c.out)
+		y.wire = y.ws.appendFrames(y.wire, c.pending())
 	}
 	l.recycle(c)
 }

@@ -32,6 +32,7 @@ type Loop struct {
 	inbox  inbox
 	timers timerHeap
 	wheel  wheel
+	spare  []*buffers // of connections that need none now
 	pool   pool
 
 	conns  []*Conn // by slot
@@ -338,41 +339,40 @@ func (l *Loop) deliver(c *Conn, buf []byte, start, end int) {
 		l.keep(c, buf[start:end])
 		return
 	}
-	kept := len(c.in)
+	kept := len(c.kept())
 	if kept > start {
 		l.keep(c, buf[start:end])
 		l.represent(c)
 		return
 	}
-	copy(buf[start-kept:], c.in)
+	copy(buf[start-kept:], c.kept())
 	b := buf[start-kept : end]
 	n := l.received(c, b)
 	if c.flags&flagEnding != 0 {
 		return
 	}
-	c.in = c.in[:0]
-	l.keep(c, b[n:])
+	l.rekeep(c, b[n:])
 	l.check(c, n)
 }
 
 // represent presents the kept bytes alone.
 func (l *Loop) represent(c *Conn) {
-	if len(c.in) == 0 || c.phase != phaseOpen {
+	in := c.kept()
+	if len(in) == 0 || c.phase != phaseOpen {
 		return
 	}
-	n := l.received(c, c.in)
+	n := l.received(c, in)
 	if c.flags&flagEnding != 0 {
 		return
 	}
 	if n > 0 {
-		rest := c.in[n:]
-		if len(rest) == 0 || cap(c.in) > 4*len(rest) {
-			old := c.in
-			c.in = nil
+		rest := in[n:]
+		if len(rest) == 0 || cap(in) > 4*len(rest) {
+			c.bufs.in = nil
 			l.keep(c, rest)
-			l.pool.put(old)
+			l.pool.put(in)
 		} else {
-			c.in = c.in[:copy(c.in, rest)]
+			c.bufs.in = in[:copy(in, rest)]
 		}
 	}
 	l.check(c, n)
@@ -380,28 +380,39 @@ func (l *Loop) represent(c *Conn) {
 
 // keep appends b to the kept bytes. With nothing to keep there is no buffer.
 func (l *Loop) keep(c *Conn, b []byte) {
-	if need := len(c.in) + len(b); need > cap(c.in) {
-		old := c.in
+	if len(b) == 0 {
+		if len(c.kept()) == 0 {
+			l.dropKept(c)
+		}
+		return
+	}
+	o := c.own()
+	if need := len(o.in) + len(b); need > cap(o.in) {
+		old := o.in
 		class := ceilClass(need)
 		if need > poolSmallest<<class {
-			c.in = make([]byte, 0, need+need/2)
+			o.in = make([]byte, 0, need+need/2)
 		} else {
-			c.in = l.pool.get(class)
+			o.in = l.pool.get(class)
 		}
-		c.in = append(c.in, old...)
+		o.in = append(o.in, old...)
 		l.pool.put(old)
 	}
-	c.in = append(c.in, b...)
-	if len(c.in) == 0 && c.in != nil {
-		l.pool.put(c.in)
-		c.in = nil
+	o.in = append(o.in, b...)
+}
+
+// rekeep has b kept instead of what was.
+func (l *Loop) rekeep(c *Conn, b []byte) {
+	if c.bufs != nil {
+		c.bufs.in = c.bufs.in[:0]
 	}
+	l.keep(c, b)
 }
 
 // check closes a connection that fills its input without a complete packet.
 func (l *Loop) check(c *Conn, consumed int) {
-	if consumed == 0 && len(c.in) >= int(c.limit) && c.flags&(flagPaused|flagMoving) == 0 {
-		cause := &LimitError{Limit: int(c.limit), Have: len(c.in)}
+	if have := len(c.kept()); consumed == 0 && have >= int(c.limit) && c.flags&(flagPaused|flagMoving) == 0 {
+		cause := &LimitError{Limit: int(c.limit), Have: have}
 		if c.flags&flagEstablished == 0 {
 			l.server.refused(l, c, RefusedOpeningBytes, cause)
 		}
@@ -501,9 +512,8 @@ func (l *Loop) drop(c *Conn) {
 
 // scrap gives the buffers back.
 func (l *Loop) scrap(c *Conn) {
-	l.pool.put(c.in)
-	l.pool.put(c.out)
-	c.in, c.out, c.sent = nil, nil, 0
+	l.dropKept(c)
+	l.dropPending(c)
 	if c.layer != nil {
 		l.pool.put(c.layer.wire)
 		c.layer.wire, c.layer.sent = nil, 0
@@ -524,8 +534,7 @@ func (l *Loop) tellEnded() {
 		}
 		c.Attachment = nil
 		c.flags |= flagTold
-		l.pool.put(c.in)
-		c.in = nil
+		l.dropKept(c)
 		if c.phase == phaseClosed {
 			l.scrap(c)
 		}
@@ -564,19 +573,19 @@ func (l *Loop) flush() {
 func (l *Loop) write(c *Conn) {
 	if c.layer != nil {
 		l.writeLayer(c)
-	} else if len(c.out) > c.sent && c.flags&flagBlocked == 0 {
-		n, err := l.driver.write(c, c.out[c.sent:])
+	} else if b := c.bufs; b != nil && len(b.out) > b.sent && c.flags&flagBlocked == 0 {
+		n, err := l.driver.write(c, b.out[b.sent:])
 		l.wrote(c, n)
-		c.sent += n
+		b.sent += n
 		if err != nil {
 			if err != errAgain {
-				c.sent = len(c.out)
+				b.sent = len(b.out)
 				c.flags &^= flagBlocked
 				l.broken(c, err)
 				return
 			}
 			c.flags |= flagBlocked
-			c.out, c.sent = compact(c.out, c.sent)
+			b.out, b.sent = compact(b.out, b.sent)
 			return
 		}
 	}
@@ -610,16 +619,16 @@ func (l *Loop) wrote(c *Conn, n int) {
 // recycle gives the output buffer back once everything is written, and
 // remembers which class it needed.
 func (l *Loop) recycle(c *Conn) {
-	if c.out == nil {
+	out := c.pending()
+	if out == nil {
 		return
 	}
-	need := ceilClass(len(c.out))
+	need := ceilClass(len(out))
 	if need < c.outClass {
 		need = c.outClass - 1 // one small turn does not make a small connection
 	}
 	c.outClass = need
-	l.pool.put(c.out)
-	c.out, c.sent = nil, 0
+	l.dropPending(c)
 }
 
 func (l *Loop) writable(c *Conn) {
@@ -737,7 +746,7 @@ func (a arrival) Run(l *Loop) {
 	if c.Buffered() > 0 {
 		c.touch()
 	}
-	if len(c.in) > 0 {
+	if len(c.kept()) > 0 {
 		c.flags |= flagRepresent
 		l.enqueue(c)
 	}

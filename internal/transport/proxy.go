@@ -161,11 +161,11 @@ func checkProxyTLVs(header []byte, at int) error {
 // unwrap takes bytes of a connection that has to begin with a PROXY header:
 // buf[start:end], with headroom before start. What follows goes on as usual.
 func (l *Loop) unwrap(c *Conn, buf []byte, start, end int) {
-	kept := len(c.in)
+	kept := len(c.kept())
 	b := buf[start:end]
 	if kept > 0 {
 		l.keep(c, b[:min(len(b), proxyV2Most)])
-		b = c.in
+		b = c.kept()
 	}
 	h, err := parseProxy(b)
 	switch {
@@ -188,10 +188,7 @@ func (l *Loop) unwrap(c *Conn, buf []byte, start, end int) {
 			return
 		}
 	}
-	if c.in != nil {
-		l.pool.put(c.in)
-		c.in = nil
-	}
+	l.dropKept(c)
 	c.phase = phaseSniff
 	if start += h.size - kept; start < end {
 		l.content(c, buf, start, end)

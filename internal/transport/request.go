@@ -37,21 +37,21 @@ func (l *Loop) request(c *Conn, buf []byte, start, end int) {
 	if c.phase == phaseAnswer || c.flags&flagEnding != 0 {
 		return // what follows the request is not looked at
 	}
-	l.keep(c, buf[start:min(end, start+max(0, requestBytes+1-len(c.in)))])
-	if !isPost(c.in) { // the first bytes alone could have been one
-		err := &ProtocolError{Reason: annotate(c.in, c.kind.Secure() || c.layer != nil)}
+	l.keep(c, buf[start:min(end, start+max(0, requestBytes+1-len(c.kept())))])
+	if !isPost(c.kept()) { // the first bytes alone could have been one
+		err := &ProtocolError{Reason: annotate(c.kept(), c.kind.Secure() || c.layer != nil)}
 		l.server.refused(l, c, RefusedProtocol, err)
 		c.Abort(err)
 		return
 	}
-	head := bytes.Index(c.in, []byte("\r\n\r\n"))
+	head := bytes.Index(c.kept(), []byte("\r\n\r\n"))
 	if head < 0 {
-		if len(c.in) > upgradeBytes {
+		if len(c.kept()) > upgradeBytes {
 			l.refuseRequest(c, http.StatusRequestHeaderFieldsTooLarge, fmt.Sprintf("the request head has more than %d bytes", upgradeBytes))
 		}
 		return
 	}
-	body, err := contentLength(string(c.in[:head]))
+	body, err := contentLength(string(c.kept()[:head]))
 	size := head + 4 + body
 	switch {
 	case err != nil:
@@ -60,18 +60,17 @@ func (l *Loop) request(c *Conn, buf []byte, start, end int) {
 	case size > requestBytes:
 		l.refuseRequest(c, http.StatusRequestEntityTooLarge, fmt.Sprintf("the request has more than %d bytes", requestBytes))
 		return
-	case len(c.in) < size:
+	case len(c.kept()) < size:
 		return
 	}
-	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(bytes.Clone(c.in[:size]))))
+	r, err := http.ReadRequest(bufio.NewReader(bytes.NewReader(bytes.Clone(c.kept()[:size]))))
 	if err != nil {
 		l.refuseRequest(c, http.StatusBadRequest, err.Error())
 		return
 	}
 	r.RemoteAddr = c.remote.String()
 	r.TLS = c.TLSState()
-	c.in = c.in[:0]
-	l.keep(c, nil)
+	l.dropKept(c)
 	s := l.server
 	if s.requests.Add(1) > requestsAtOnce {
 		s.requests.Add(-1)

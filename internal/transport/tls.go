@@ -118,9 +118,9 @@ func (l *Loop) decrypt(c *Conn, b []byte) {
 // sends half of it does not cost a goroutine.
 func (l *Loop) collectHello(c *Conn, b []byte) {
 	l.keep(c, b)
-	if len(c.in) < 5 || len(c.in) < 5+int(binary.BigEndian.Uint16(c.in[3:])) {
-		if len(c.in) >= max(int(c.limit), 1<<10) {
-			l.refuseTLS(c, &LimitError{Limit: int(c.limit), Have: len(c.in)})
+	if len(c.kept()) < 5 || len(c.kept()) < 5+int(binary.BigEndian.Uint16(c.kept()[3:])) {
+		if len(c.kept()) >= max(int(c.limit), 1<<10) {
+			l.refuseTLS(c, &LimitError{Limit: int(c.limit), Have: len(c.kept())})
 		}
 		return
 	}
@@ -130,9 +130,8 @@ func (l *Loop) collectHello(c *Conn, b []byte) {
 		return
 	}
 	h := &handshake{server: l.server, loop: l, c: c, more: make(chan struct{}, 1)}
-	h.in = append(h.in, c.in...)
-	c.in = c.in[:0]
-	l.keep(c, nil)
+	h.in = append(h.in, c.kept()...)
+	l.dropKept(c)
 	c.phase = phaseHandshake
 	c.layer.pipe.handshake = h
 	h.conn = tls.Server(c.layer.pipe, config)

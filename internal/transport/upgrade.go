@@ -13,21 +13,20 @@ const upgradeBytes = 8 << 10
 
 // upgrade collects an HTTP request head and answers it.
 func (l *Loop) upgrade(c *Conn, buf []byte, start, end int) {
-	had := len(c.in)
+	had := len(c.kept())
 	// Not more than the head is copied: frames that follow it are read where
 	// they are.
 	l.keep(c, buf[start:min(end, start+max(0, upgradeBytes-had))])
-	i := bytes.Index(c.in, []byte("\r\n\r\n"))
+	i := bytes.Index(c.kept(), []byte("\r\n\r\n"))
 	if i < 0 {
-		if len(c.in) >= upgradeBytes {
+		if len(c.kept()) >= upgradeBytes {
 			l.refuseUpgrade(c, "431 Request Header Fields Too Large", fmt.Sprintf("the request head has more than %d bytes", upgradeBytes))
 		}
 		return
 	}
-	head := string(c.in[:i])
+	head := string(c.kept()[:i])
 	start += i + 4 - had
-	c.in = c.in[:0]
-	l.keep(c, nil)
+	l.dropKept(c)
 	key, protocol, status, reason := parseUpgrade(head)
 	if status != "" {
 		l.refuseUpgrade(c, status, reason)
