@@ -28,12 +28,16 @@ func TestFailingDisk(t *testing.T) {
 		{"messages only", fraildisk.Fault{Err: syscall.EIO, Messages: true}},
 		{"records only", fraildisk.Fault{Err: syscall.ENOSPC, Records: true}},
 		{"nearly full", fraildisk.Fault{Free: 1 << 20}},
+		{"room for messages only", fraildisk.Fault{Free: 128 << 20}},
 	} {
 		t.Run(tt.name, func(t *testing.T) { failingDisk(t, tt.fault) })
 	}
 }
 
 func failingDisk(t *testing.T, fault fraildisk.Fault) {
+	const messagesNeed = 64 << 20
+	noMessages := fault.Messages || fault.Free > 0 && fault.Free < messagesNeed
+	noHistory := fault.Records || fault.Free > 0 // history leaves more of it to the others
 	disk := fraildisk.New(1)
 	cfg := defaults(t.TempDir())
 	h := mustStartOn(t, cfg, disk)
@@ -77,20 +81,23 @@ func failingDisk(t *testing.T, fault fraildisk.Fault) {
 	disk.Fail(fault)
 	if fault.Free > 0 {
 		// It takes the server a second to notice.
-		eventually(t, "refusal of messages", func() bool { _, old, five := try(); return !old && !five })
+		eventually(t, "refusal", func() bool { post, old, five := try(); return !post && old != noMessages && five != noMessages })
 	}
 	for range 5 {
 		post, old, five := try()
-		if post != !fault.Records || old == (fault.Messages || fault.Free > 0) || five != old {
+		if post == noHistory || old == noMessages || five != old {
 			t.Fatalf("with a failing disk acknowledged: post %v, message %v, of a 5.0 client %v", post, old, five)
 		}
 	}
 	h.wantReady(false)
-	if fault.Messages || fault.Free > 0 {
+	if noMessages {
 		h.log.await(t, "level=ERROR", "messages cannot be stored", "check the free space")
 	}
 	if fault.Records {
 		h.log.await(t, "level=ERROR", "history is not being committed")
+	}
+	if fault.Free > 0 {
+		h.log.await(t, "level=ERROR", "no more history is stored", "history.reserve")
 	}
 	if fault.Err != nil && disk.Hits() == 0 {
 		t.Error("nothing failed, so nothing was tested")
@@ -98,6 +105,7 @@ func failingDisk(t *testing.T, fault fraildisk.Fault) {
 
 	disk.Heal()
 	h.wantReady(true)
+	eventually(t, "acknowledgement of everything", func() bool { post, old, five := try(); return post && old && five })
 	all(true)
 
 	disk.Cut()

@@ -1,6 +1,7 @@
 package broker
 
 import (
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -80,11 +81,19 @@ func (x *Exchange) ReplyPrivately(topic, payload []byte) {
 	x.replies[len(x.replies)-1].private = true
 }
 
+// ErrQuota matches the error of a handler that takes no more for now, because the
+// disk is nearly full or too much waits: a 5.0 client is told 0x97.
+var ErrQuota = errors.New("no more is taken for now")
+
 // Done ends the handler's part. An error keeps the message from being
 // acknowledged as a success: a 5.0 client gets a reason code, a 3.1.1 client is
 // disconnected so that it sends again.
 func (x *Exchange) Done(err error) {
-	if err != nil {
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrQuota):
+		x.fail(mqtt.QuotaExceeded)
+	default:
 		x.fail(mqtt.UnspecifiedError)
 	}
 	x.release(nil)

@@ -200,6 +200,10 @@ type Auth struct {
 type History struct {
 	// Retention is how long properties and events are kept.
 	Retention Duration `toml:"retention" env:"RETENTION"`
+	// Reserve is how many bytes of the data directory's disk history leaves free: with
+	// less, points are refused until there is room. Messages and sessions go on until
+	// 64 MiB are left. 0: none.
+	Reserve int64 `toml:"reserve" env:"RESERVE"`
 }
 
 // Duration is a time.Duration written as "90s", "15m", "7d" or "36h30m".
@@ -282,7 +286,7 @@ func Default() Config {
 			SubLogins:     60,
 			ShadowRate:    20,
 		},
-		History: History{Retention: Duration(30 * 24 * time.Hour)},
+		History: History{Retention: Duration(30 * 24 * time.Hour), Reserve: 256 << 20},
 		CoAP:    CoAP{Rate: 500, Sessions: 10_000},
 		Files:   Files{UploadBytes: 1 << 30, UploadDeviceBytes: 256 << 20},
 		Shared:  Shared{Strategy: "round_robin", Key: "topic"},
@@ -375,6 +379,7 @@ func (c *Config) Validate() error {
 	check(c.Device.SubDevices > 0, "device.sub_devices", "must be at least 1")
 	check(c.Device.SubLogins > 0, "device.sub_logins", "must be at least 1")
 	check(c.History.Retention > 0, "history.retention", "must be more than 0")
+	check(c.History.Reserve == 0 || c.History.Reserve >= 64<<20, "history.reserve", "must be 0 or at least 67108864: messages stop at 64 MiB")
 	c.Observe.validate(check)
 	c.Shared.validate(check)
 	c.Files.validate(check)

@@ -234,7 +234,8 @@ func (w writer) queue(m queue.Metrics) {
 var (
 	historyPoints  = counter("history_points_total", "Points of history that were committed.")
 	historyFailed  = counter("history_points_failed_total", "Points of history whose commit failed.")
-	historyRefused = counter("history_points_refused_total", "Points of history that were not taken, because too many waited.")
+	historyRefused = counter("history_points_refused_total", "Points of history that were not taken, because too many waited or the disk is nearly full.")
+	historyFull    = gauge("history_disk_full", "1 while no history is taken because less than history.reserve is free.")
 	storeCommits   = histogram("store_commit_seconds", "Time to commit one round of history and device states.")
 	storeSizes     = histogram("store_commit_points", "Points in each round.")
 	storeFolds     = counter("store_folds_total", "Series whose points were written as a chunk.")
@@ -250,6 +251,7 @@ func (w writer) store(s store.Stats) {
 	w.value(historyPoints, float64(s.Points))
 	w.value(historyFailed, float64(s.Failed))
 	w.value(historyRefused, float64(s.Refused))
+	w.value(historyFull, truth(s.Full))
 	w.distribution(storeCommits, s.Commits, ns)
 	w.distribution(storeSizes, s.Sizes, 1)
 	w.value(storeFolds, float64(s.Folds))

@@ -44,14 +44,21 @@ func (p *Platform) greet() {
 			return
 		}
 		for _, d := range p.greetings.take() {
+			failed := func(err error) {
+				if err != nil && p.ctx.Err() == nil {
+					p.logger.Error("what waits for a device could not be read; it gets it at its next connection",
+						"productKey", d.pk, "deviceName", d.dn, "error", err)
+				}
+			}
+			if some, err := p.store.Waiting(p.ctx, d.id); err != nil || !some {
+				failed(err)
+				continue
+			}
 			for _, thing := range p.greetings.things {
 				if p.ctx.Err() != nil {
 					return
 				}
-				if err := thing(d); err != nil && p.ctx.Err() == nil {
-					p.logger.Error("what waits for a device could not be read; it gets it at its next connection",
-						"productKey", d.pk, "deviceName", d.dn, "error", err)
-				}
+				failed(thing(d))
 			}
 		}
 	}

@@ -2,6 +2,7 @@ package platform
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 
 	"github.com/linkstead/linkstead/alink"
@@ -164,6 +165,9 @@ func (s *stored) Committed(err error) {
 	storedPool.Put(s)
 	if err != nil {
 		p.storeFailed(err)
+		if errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrOverloaded) {
+			err = fmt.Errorf("%w: %w", broker.ErrQuota, err)
+		}
 	}
 	x.Done(err)
 }

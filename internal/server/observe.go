@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/linkstead/linkstead/internal/admin"
@@ -66,7 +67,7 @@ func (s *Server) metrics(o Options) http.Handler {
 }
 
 // writable writes something small to both stores and reports which of them did not
-// take it before ctx ended: "records" or "messages".
+// take it before ctx ended: "records" "messages", or "history" if only that is not taken.
 func (s *Server) writable(ctx context.Context) (failed []string) {
 	records, messages := make(chan error, 1), make(done, 1)
 	// SQLite writes nothing for a value that is the same.
@@ -89,6 +90,9 @@ func (s *Server) writable(ctx context.Context) (failed []string) {
 	await("messages", messages)
 	if s.log.Metrics().Full && len(failed) == 0 {
 		failed = append(failed, "messages")
+	}
+	if s.store.Stats().Full && !slices.Contains(failed, "records") {
+		failed = append(failed, "history")
 	}
 	return failed
 }

@@ -59,6 +59,18 @@ type Disk struct {
 	Records  string // see store.Options.VFS
 }
 
+// free tells how much of the disk is free for the records.
+func (d Disk) free(dir string) func() (uint64, bool) {
+	fs := d.Messages
+	if fs == nil {
+		fs = vfs.Default
+	}
+	return func() (uint64, bool) {
+		usage, err := fs.GetDiskUsage(dir)
+		return usage.AvailBytes, err == nil
+	}
+}
+
 // Notifier is a service manager, as far as the server has to do with it.
 type Notifier interface {
 	// Ready: the server serves, or does so with its new configuration.
@@ -146,6 +158,7 @@ func Start(ctx context.Context, cfg config.Config, o Options) (s *Server, err er
 	s.store, err = store.Open(ctx, store.Options{
 		Dir: filepath.Join(cfg.Data, "records"), MasterKey: key, Durability: store.Durability(cfg.Durability),
 		Retention: time.Duration(cfg.History.Retention), Logger: o.Logger, VFS: o.Disk.Records,
+		Reserve: cfg.History.Reserve, Free: o.Disk.free(filepath.Join(cfg.Data, "records")),
 	})
 	if err != nil {
 		return nil, err

@@ -111,8 +111,10 @@ func (s *Store) Append(points []Point, done Done) { s.append(points, false, done
 func (s *Store) AppendPast(points []Point, done Done) { s.append(points, true, done) }
 
 func (s *Store) append(points []Point, past bool, done Done) {
-	err := s.queue.append(points, past, done, s.series)
-	if err == nil {
+	var err error
+	if s.space.full.Load() {
+		err = errReserve
+	} else if err = s.queue.append(points, past, done, s.series); err == nil {
 		return
 	}
 	s.stats.refused.Add(int64(len(points)))

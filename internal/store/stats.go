@@ -31,10 +31,11 @@ type Stats struct {
 	Commits, Sizes meter.Snapshot
 
 	// As it is now.
-	Backlog   int // bytes waiting to be committed
-	Heads     int // series with points that are not in chunks yet
-	HeadBytes int // memory these take
-	LogRows   int // rows of history_wal: what a restart has to read
+	Full      bool // points are refused because the disk is nearly full, see Options.Reserve
+	Backlog   int  // bytes waiting to be committed
+	Heads     int  // series with points that are not in chunks yet
+	HeadBytes int  // memory these take
+	LogRows   int  // rows of history_wal: what a restart has to read
 	LogBytes  int
 }
 
@@ -46,6 +47,7 @@ func (s *Store) Stats() Stats {
 	}
 	out.LogRows, out.LogBytes = int(s.stats.logRows.Load()), int(s.stats.logBytes.Load())
 	out.Commits, out.Sizes = s.stats.commits.Snapshot(), s.stats.sizes.Snapshot()
+	out.Full = s.space.full.Load()
 	s.heads.mu.RLock()
 	out.Heads, out.HeadBytes = len(s.heads.m), s.heads.bytes
 	s.heads.mu.RUnlock()

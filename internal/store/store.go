@@ -79,6 +79,10 @@ type Options struct {
 	HeadAge time.Duration
 	// MaxSeriesCached bounds the cache of series names: 200,000.
 	MaxSeriesCached int
+	// Reserve is how many bytes of the disk history leaves free, 0 for none: below
+	// it Append answers ErrFull. Free tells how many are, or false.
+	Reserve int64
+	Free    func() (bytes uint64, ok bool)
 	// Now is the clock: time.Now.
 	Now func() time.Time
 	// Logger gets what an operator should know: slog.Default.
@@ -154,6 +158,7 @@ type Store struct {
 	queue  *queue
 	stats  counters
 	damage damage
+	space  space
 }
 
 const (

@@ -48,10 +48,12 @@ func (s *Store) runWriter() {
 		select {
 		case <-s.queue.kick:
 			s.gather()
+			s.lookAtSpace(time.Now())
 			// A full head is folded in the round after the one that filled it.
 			for s.commitRound() {
 			}
 		case <-tick.C:
+			s.lookAtSpace(time.Now())
 			s.commitRound()
 			again = s.sweepAgain()
 		case <-again:
