@@ -376,7 +376,7 @@ func TestUploadCoAPRefusals(t *testing.T) {
 	awaitLogLine(t, s, dn, "sequence number 1 was used before")
 	awaitLogLine(t, s, dn, "may not publish to /"+pk+"/other")
 	plain := c.message(customTopic, "y", nil)
-	plain.payload = []byte("in the clear, and not a multiple")
+	plain.payload = []byte("in the clear, and no multiple of 16")
 	if a := c.do(plain); a.status() != "4.00" {
 		t.Errorf("a payload in the clear: %s", a.status())
 	}
