@@ -243,27 +243,5 @@ func newUpgradeShowCommand(t *target) *cobra.Command {
 }
 
 func newUpgradeCancelCommand(t *target) *cobra.Command {
-	var all bool
-	cmd := &cobra.Command{
-		Use:     "cancel ID",
-		Short:   "End an upgrade for the devices that have not begun",
-		Example: "  linkstead upgrade cancel 1",
-		Args:    cobra.ExactArgs(1),
-		RunE: t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			n, err := idArg(args[0])
-			if err != nil {
-				return err
-			}
-			k, err := c.CancelUpgrade(cmd.Context(), n, all)
-			if err != nil {
-				return err
-			}
-			return output(cmd, map[string]int64{"cancelled": k}, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "cancelled for %d devices\n", k)
-				return err
-			})
-		}),
-	}
-	cmd.Flags().BoolVar(&all, "all", false, "also for devices that have begun")
-	return cmd
+	return newCancelCommand(t, "End an upgrade for the devices that have not begun", "  linkstead upgrade cancel 1", (*client.Client).CancelUpgrade)
 }

@@ -199,29 +199,7 @@ func newJobDeviceCommand(t *target) *cobra.Command {
 }
 
 func newJobCancelCommand(t *target) *cobra.Command {
-	var all bool
-	cmd := &cobra.Command{
-		Use:     "cancel ID",
-		Short:   "Cancel a job for the devices that have not begun",
-		Example: "  linkstead job cancel 1",
-		Args:    cobra.ExactArgs(1),
-		RunE: t.run(func(cmd *cobra.Command, c *client.Client, args []string) error {
-			n, err := idArg(args[0])
-			if err != nil {
-				return err
-			}
-			k, err := c.CancelJob(cmd.Context(), n, all)
-			if err != nil {
-				return err
-			}
-			return output(cmd, map[string]int64{"cancelled": k}, func(w io.Writer) error {
-				_, err := fmt.Fprintf(w, "cancelled for %d devices\n", k)
-				return err
-			})
-		}),
-	}
-	cmd.Flags().BoolVar(&all, "all", false, "also for devices that have begun")
-	return cmd
+	return newCancelCommand(t, "Cancel a job for the devices that have not begun", "  linkstead job cancel 1", (*client.Client).CancelJob)
 }
 
 func newJobDeleteCommand(t *target) *cobra.Command {
