@@ -33,6 +33,7 @@ const (
 	epollReadable = unix.EPOLLIN | unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	epollHangup   = unix.EPOLLRDHUP | unix.EPOLLHUP | unix.EPOLLERR
 	wakeSlot      = -1
+	guestSlot     = -1 << 30 // and below: guests, see lodging.go; above: listeners
 )
 
 var eventOne = [8]byte{1, 0, 0, 0, 0, 0, 0, 0}
@@ -120,11 +121,11 @@ func (e *epoll) wait(l *Loop, d time.Duration) {
 	if d >= 0 {
 		ms = int(min((d+time.Millisecond-1)/time.Millisecond, 1<<30))
 	}
-	if ms != 0 && !l.inbox.sleep() {
+	if ms != 0 && !l.doze() {
 		ms = 0
 	}
 	n, err := e.poll(ms)
-	l.inbox.awake()
+	l.rouse()
 	if err != nil {
 		return // EINTR: the next turn waits again
 	}
@@ -132,6 +133,8 @@ func (e *epoll) wait(l *Loop, d time.Duration) {
 		ev := &e.events[i]
 		switch {
 		case ev.Fd == wakeSlot:
+		case ev.Fd <= guestSlot:
+			l.guests[guestSlot-ev.Fd].called = true
 		case ev.Fd < wakeSlot:
 			i := int(wakeSlot - 1 - ev.Fd)
 			if pause := e.listeners[i].accept(l); pause > 0 {
@@ -169,6 +172,16 @@ func (e *epoll) wake() {
 	if !e.released {
 		writeNow(int32(e.event), eventOne[:])
 	}
+}
+
+// adopt watches the guest's epoll, level-triggered: it is ready while it has
+// something that the guest has not seen.
+func (e *epoll) adopt(guest *Loop, place int) error {
+	return e.watch(guest.driver.(*epoll).fd, int32(guestSlot-place), unix.EPOLLIN)
+}
+
+func (e *epoll) dismiss(guest *Loop) {
+	unix.EpollCtl(e.fd, unix.EPOLL_CTL_DEL, guest.driver.(*epoll).fd, nil)
 }
 
 func (e *epoll) attach(c *Conn) error { return e.watch(int(c.fd), c.slot, epollWatch) }

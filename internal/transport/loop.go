@@ -52,6 +52,13 @@ type Loop struct {
 	trimAt int64  // loop time of the next pool trim
 	stop   bool
 
+	load   load
+	lodges bool          // it may be a guest; see lodging.go
+	guests []*Loop       // that lodge here
+	called bool          // a guest, whose driver has something
+	home   chan struct{} // ends being a guest
+	gone   chan struct{} // closed when the loop has ended
+
 	count                 atomic.Int64 // connections assigned to this loop
 	bytesRead, bytesWrote atomic.Uint64
 	turns                 *meter.Histogram // how long turns took, ns
@@ -94,6 +101,8 @@ func newLoop(s *Server, index int) *Loop {
 		start:   time.Now(),
 		buf:     make([]byte, headroom+readSize),
 		turns:   meter.NewHistogram(meter.Durations),
+		home:    make(chan struct{}, 1),
+		gone:    make(chan struct{}),
 	}
 	l.tick()
 	l.wheel.at = l.nowNano / int64(wheelTick)
@@ -135,11 +144,18 @@ func (l *Loop) tick() {
 // run is the loop.
 func (l *Loop) run() {
 	defer l.driver.release()
+	defer close(l.gone)
 	for !l.stop || len(l.ending) > 0 {
+		if len(l.guests) > 0 {
+			l.share()
+			continue
+		}
 		l.driver.wait(l, l.patience())
 		l.tick()
 		l.turn()
-		l.turns.ObserveSince(l.now)
+		took := time.Since(l.now)
+		l.turns.Observe(int64(took))
+		l.rest(took)
 	}
 }
 

@@ -79,6 +79,7 @@ func Listen(o Options) (*Server, error) {
 			return nil, err
 		}
 		l.driver = d
+		_, l.lodges = d.(sharer)
 		s.loops = append(s.loops, l)
 	}
 	if o.Prepare != nil {
