@@ -20,7 +20,9 @@ type epoll struct {
 	fd        int
 	event     int // eventfd that wakes the loop
 	events    []unix.EpollEvent
-	watching  bool // there was work a moment ago; see watchMS
+	stirred   bool  // the last wait found something
+	worked    int64 // loop time at which one last did; see watchFor
+	watchTime time.Duration
 	listeners []*listener
 
 	mu       sync.RWMutex
@@ -51,7 +53,7 @@ func newDriver(l *Loop, portable bool) (driver, error) {
 		unix.Close(fd)
 		return nil, err
 	}
-	e := &epoll{loop: l, fd: fd, event: event, events: make([]unix.EpollEvent, epollEvents)}
+	e := &epoll{loop: l, fd: fd, event: event, watchTime: watchTime(l.server.options.Loops), events: make([]unix.EpollEvent, epollEvents)}
 	// Edge-triggered, so that the counter need not be read back.
 	if err := e.watch(event, wakeSlot, unix.EPOLLIN|unix.EPOLLET&0xffffffff); err != nil {
 		e.release()
