@@ -71,7 +71,7 @@ func TestLodging(t *testing.T) {
 	talk := func(when string) {
 		t.Helper()
 		for i, nc := range conns {
-			said := fmt.Sprintf("%s, connection %d", when, i)
+			said := fmt.Sprintf("\x10%s, connection %d", when, i)
 			if _, err := nc.Write([]byte(said)); err != nil {
 				t.Fatal(err)
 			}
