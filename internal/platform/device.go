@@ -109,7 +109,7 @@ func (p *Platform) Connected(c broker.Connection) {
 		}
 		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
 		p.files.came(d.key, c)
-		p.greetings.add(d)
+		p.greetLater(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
 		return
 	}
