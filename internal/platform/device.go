@@ -19,6 +19,9 @@ type deviceEntry struct {
 	secret  store.Secret
 	enabled bool
 	product *product
+	// activated is set when the record of the device says that it has been online, or
+	// is about to.
+	activated atomic.Bool
 	// revoked is set when the device has been changed since this was read: a login
 	// decided by it must not stand.
 	revoked atomic.Bool
@@ -67,6 +70,7 @@ func (p *Platform) entry(ctx context.Context, pk, dn string) (*deviceEntry, erro
 		return nil, err
 	}
 	e := &deviceEntry{id: c.Device.ID, secret: c.Secret, enabled: c.Device.Enabled, product: pr}
+	e.activated.Store(!c.Device.ActivatedAt.IsZero())
 	key := DeviceKey(pk, dn)
 	p.devices.Set(key, e)
 	if p.generation.Load() != generation { // it may have changed since it was read
@@ -94,6 +98,15 @@ func (p *Platform) changed(pk, dn string) {
 	p.passes.revoke(DeviceKey(pk, dn))
 }
 
+// seen records that a device is online, from an address.
+func (p *Platform) seen(d *device, addr string) {
+	if d.entry.activated.CompareAndSwap(false, true) {
+		p.store.Activate(d.id, p.now(), addr)
+		return
+	}
+	p.store.SetOnline(d.id, p.now(), addr)
+}
+
 // Connected notes that a client is there.
 func (p *Platform) Connected(c broker.Connection) {
 	if d, ok := c.Principal.(*device); ok {
@@ -107,7 +120,7 @@ func (p *Platform) Connected(c broker.Connection) {
 		if d.entry.revoked.Load() { // changed while it was logging in; whoever changed it did not see the connection
 			p.broker.Disconnect(d.key)
 		}
-		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
+		p.seen(d, transport.PeerName(c.Remote))
 		p.files.came(d.key, c)
 		p.greetLater(d)
 		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())

@@ -219,7 +219,7 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 		return nil, wrap(op, path, err)
 	}
 	s.readWaiting(ctx)
-	s.queue = newQueue(opts.MaxBacklog)
+	s.queue = newQueue(opts.Window, opts.MaxBacklog)
 	go s.runWriter()
 	return s, nil
 }
