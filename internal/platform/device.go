@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -123,7 +124,8 @@ func (p *Platform) Connected(c broker.Connection) {
 		p.seen(d, transport.PeerName(c.Remote))
 		p.files.came(d.key, c)
 		p.greetLater(d)
-		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
+		p.logger.LogAttrs(p.ctx, slog.LevelInfo, "device online", slog.String("productKey", d.pk), slog.String("deviceName", d.dn),
+			slog.String("remote", transport.PeerName(c.Remote)), slog.String("transport", c.Kind.String()), slog.String("mqtt", c.Version.String()))
 		return
 	}
 	if g, ok := c.Principal.(*registration); ok {
@@ -149,7 +151,7 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 			p.presentMu.Unlock()
 			p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
 		}
-		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
+		p.logger.LogAttrs(p.ctx, slog.LevelInfo, "device offline", slog.String("productKey", d.pk), slog.String("deviceName", d.dn), slog.String("cause", cause))
 		return
 	}
 	if _, ok := c.Principal.(*registration); ok {

@@ -77,7 +77,7 @@ const urgentSize = 256 << 10
 func newQueue(window time.Duration, bound int) *queue {
 	return &queue{
 		window: window,
-		kick: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		kick:   make(chan struct{}, 1), urgent: make(chan struct{}, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 		bound: bound, next: newBatch(), spare: newBatch(),
 	}
