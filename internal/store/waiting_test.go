@@ -3,13 +3,13 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"go/ast"
 	"go/parser"
 	"go/token"
-	"log/slog"
-	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -36,17 +36,34 @@ func askWaiting(t rapid.TB, s *Store, device int64) (is Waits) {
 	return is
 }
 
-// waitingHouse is a store with three devices, to which anything may happen.
+// waitingHouse is a product with three devices, to which anything may happen.
 type waitingHouse struct {
 	*Store
+	before  int64 // the last job of others
 	devices []Device
 	seen    [len(waits)]bool // kinds that have waited
 }
 
-func newWaitingHouse(t testing.TB, opts Options) *waitingHouse {
-	s := mustOpen(t, opts)
-	mustProduct(t, s)
-	return &waitingHouse{Store: s, devices: []Device{mustDevice(t, s, "dev1"), mustDevice(t, s, "dev2"), mustDevice(t, s, "dev3")}}
+func newWaitingHouse(t testing.TB, s *Store, product string) *waitingHouse {
+	h := &waitingHouse{Store: s}
+	if _, err := s.CreateProduct(t.Context(), Product{Key: product, Name: "lamp", Secret: "productsecret"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"dev1", "dev2", "dev3"} {
+		r, err := s.CreateDevice(t.Context(), NewDevice{ProductKey: product, Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h.devices = append(h.devices, r.Device)
+	}
+	jobs, err := s.DeviceJobs(t.Context(), 0, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(jobs) > 0 {
+		h.before = jobs[0].ID
+	}
+	return h
 }
 
 // job and upgrade make one for the device named, or for all.
@@ -118,6 +135,7 @@ func (h *waitingHouse) step(t *rapid.T, d Device) error {
 		return err
 	case "cancel job", "delete job":
 		jobs, err := h.DeviceJobs(ctx, 0, 0)
+		jobs = slices.DeleteFunc(jobs, func(j DeviceJobSummary) bool { return j.ID <= h.before })
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
@@ -172,14 +190,13 @@ func (h *waitingHouse) check(t rapid.TB) {
 // TestWaitingModel: whatever is written, memory never says that nothing waits when
 // something does; it learns when nothing does any more; and a restart finds the same.
 func TestWaitingModel(t *testing.T) {
+	opts := testOptions(t)
+	s := mustOpen(t, opts)
 	var seen [len(waits)]bool
+	houses := 0
 	rapid.Check(t, func(rt *rapid.T) {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			rt.Fatal(err)
-		}
-		opts := Options{Dir: dir, MasterKey: testKey, Durability: DurabilityMemory, Window: -1, Now: newClock().now, Logger: slog.New(slog.DiscardHandler)}
-		h := newWaitingHouse(t, opts)
+		houses++
+		h := newWaitingHouse(t, s, fmt.Sprint("a1prod", houses))
 		for range rapid.IntRange(1, 12).Draw(rt, "steps") {
 			d := rapid.SampledFrom(h.devices).Draw(rt, "device")
 			err := h.step(rt, d)
@@ -189,8 +206,8 @@ func TestWaitingModel(t *testing.T) {
 			h.check(rt)
 			if rapid.Bool().Draw(rt, "connects") {
 				is, err := h.Waiting(t.Context(), d.ID)
-				if may, _ := h.waiting.of(d.ID); err != nil || is != askWaiting(rt, h.Store, d.ID) || may != is {
-					rt.Fatalf("a login of %s was told %04b, %v; %04b waits, and memory says %04b now", d.Name, is, err, askWaiting(rt, h.Store, d.ID), may)
+				if may, _ := h.waiting.of(d.ID); err != nil || is != askWaiting(rt, s, d.ID) || may != is {
+					rt.Fatalf("a login of %s was told %04b, %v; %04b waits, and memory says %04b now", d.Name, is, err, askWaiting(rt, s, d.ID), may)
 				}
 				h.check(rt)
 			}
@@ -198,19 +215,20 @@ func TestWaitingModel(t *testing.T) {
 		for i := range seen {
 			seen[i] = seen[i] || h.seen[i]
 		}
-		again := reopen(t, h.Store, opts)
-		for _, d := range h.devices {
-			if may, _ := again.waiting.of(d.ID); may != askWaiting(rt, again, d.ID) {
-				rt.Fatalf("after a restart memory says %04b of %s, and %04b waits", may, d.Name, askWaiting(rt, again, d.ID))
-			}
-		}
-		if err := again.Close(); err != nil {
-			rt.Fatal(err)
-		}
 	})
 	for i, k := range waits {
 		if !seen[i] {
 			t.Errorf("nothing of kind %04b ever waited", k.kind)
+		}
+	}
+	s = reopen(t, s, opts)
+	devices, err := s.w.int64s(t.Context(), `select id from device`)
+	if err != nil || len(devices) != 3*houses {
+		t.Fatalf("%d devices of %d houses, %v", len(devices), houses, err)
+	}
+	for _, id := range devices {
+		if may, _ := s.waiting.of(id); may != askWaiting(t, s, id) {
+			t.Fatalf("after a restart memory says %04b of device %d, and %04b waits", may, id, askWaiting(t, s, id))
 		}
 	}
 }
@@ -247,7 +265,7 @@ func TestWaitingOvertaken(t *testing.T) {
 // TestWaitingHeld: a device is noted before the transaction can be seen, and held
 // until it has ended; what is rolled back goes with the next look.
 func TestWaitingHeld(t *testing.T) {
-	h := newWaitingHouse(t, testOptions(t))
+	h := newWaitingHouse(t, mustOpen(t, testOptions(t)), "a1prod")
 	dev, ctx, give := h.devices[0].ID, t.Context(), errors.New("no")
 	for _, outcome := range []error{nil, give} {
 		if h.MayWait(dev) {
@@ -290,7 +308,7 @@ func TestWaitingHeld(t *testing.T) {
 // TestWaitingCancelled: a device that has begun with a task has nothing waiting until
 // its job is cancelled.
 func TestWaitingCancelled(t *testing.T) {
-	h := newWaitingHouse(t, testOptions(t))
+	h := newWaitingHouse(t, mustOpen(t, testOptions(t)), "a1prod")
 	dev, ctx := h.devices[0], t.Context()
 	if err := h.job(ctx, dev, false); err != nil {
 		t.Fatal(err)
@@ -327,7 +345,7 @@ func TestWaitingBound(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			h := newWaitingHouse(t, testOptions(t))
+			h := newWaitingHouse(t, mustOpen(t, testOptions(t)), "a1prod")
 			spoil(h.Store)
 			one, two := h.devices[0], h.devices[1]
 			if _, err := h.SetDesired(t.Context(), one.ID, []NewDesired{{Identifier: "Light", Value: []byte("1"), Expect: -1}}); err != nil {
