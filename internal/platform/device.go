@@ -2,6 +2,7 @@ package platform
 
 import (
 	"context"
+	"log/slog"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -19,6 +20,9 @@ type deviceEntry struct {
 	secret  store.Secret
 	enabled bool
 	product *product
+	// activated is set when the record of the device says that it has been online, or
+	// is about to.
+	activated atomic.Bool
 	// revoked is set when the device has been changed since this was read: a login
 	// decided by it must not stand.
 	revoked atomic.Bool
@@ -67,6 +71,7 @@ func (p *Platform) entry(ctx context.Context, pk, dn string) (*deviceEntry, erro
 		return nil, err
 	}
 	e := &deviceEntry{id: c.Device.ID, secret: c.Secret, enabled: c.Device.Enabled, product: pr}
+	e.activated.Store(!c.Device.ActivatedAt.IsZero())
 	key := DeviceKey(pk, dn)
 	p.devices.Set(key, e)
 	if p.generation.Load() != generation { // it may have changed since it was read
@@ -94,6 +99,15 @@ func (p *Platform) changed(pk, dn string) {
 	p.passes.revoke(DeviceKey(pk, dn))
 }
 
+// seen records that a device is online, from an address.
+func (p *Platform) seen(d *device, addr string) {
+	if d.entry.activated.CompareAndSwap(false, true) {
+		p.store.Activate(d.id, p.now(), addr)
+		return
+	}
+	p.store.SetOnline(d.id, p.now(), addr)
+}
+
 // Connected notes that a client is there.
 func (p *Platform) Connected(c broker.Connection) {
 	if d, ok := c.Principal.(*device); ok {
@@ -107,10 +121,11 @@ func (p *Platform) Connected(c broker.Connection) {
 		if d.entry.revoked.Load() { // changed while it was logging in; whoever changed it did not see the connection
 			p.broker.Disconnect(d.key)
 		}
-		p.store.SetOnline(d.id, p.now(), transport.PeerName(c.Remote))
+		p.seen(d, transport.PeerName(c.Remote))
 		p.files.came(d.key, c)
-		p.greetings.add(d)
-		p.logger.Info("device online", "productKey", d.pk, "deviceName", d.dn, "remote", c.Remote, "transport", c.Kind.String(), "mqtt", c.Version.String())
+		p.greetLater(d)
+		p.logger.LogAttrs(p.ctx, slog.LevelInfo, "device online", slog.String("productKey", d.pk), slog.String("deviceName", d.dn),
+			slog.String("remote", transport.PeerName(c.Remote)), slog.String("transport", c.Kind.String()), slog.String("mqtt", c.Version.String()))
 		return
 	}
 	if g, ok := c.Principal.(*registration); ok {
@@ -136,7 +151,7 @@ func (p *Platform) Disconnected(c broker.Connection, cause string) {
 			p.presentMu.Unlock()
 			p.store.SetOffline(d.id, p.now(), transport.PeerName(c.Remote))
 		}
-		p.logger.Info("device offline", "productKey", d.pk, "deviceName", d.dn, "cause", cause)
+		p.logger.LogAttrs(p.ctx, slog.LevelInfo, "device offline", slog.String("productKey", d.pk), slog.String("deviceName", d.dn), slog.String("cause", cause))
 		return
 	}
 	if _, ok := c.Principal.(*registration); ok {

@@ -186,7 +186,7 @@ func (p *Platform) enter(c credentials, door, remote, peer string) (*pass, *turn
 
 // arrived notes that a device is there. With its first pass it is activated.
 func (p *Platform) arrived(x *pass, peer string) {
-	p.store.SetOnline(x.d.id, p.now(), peer)
+	p.seen(x.d, peer)
 	p.files.visited(x.d.key, peer, x.door != doorCoAP)
 	p.logger.Info("device authenticated", "productKey", x.d.pk, "deviceName", x.d.dn, "remote", peer, "transport", x.door)
 }

@@ -1,6 +1,10 @@
 package platform
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/linkstead/linkstead/internal/store"
+)
 
 // greetings are the devices that have just connected and may have something
 // waiting for them. There are at most as many as there are connections.
@@ -8,15 +12,28 @@ type greetings struct {
 	mu     sync.Mutex
 	queue  []*device
 	wake   chan struct{}
-	things []func(*device) error // what may wait, one of each service
+	things []greeting
 }
 
-func (g *greetings) init(things ...func(*device) error) {
+// greeting sends a device what waits for it of one kind.
+type greeting struct {
+	of   store.Waits
+	send func(*device) error
+}
+
+func (g *greetings) init(things ...greeting) {
 	g.wake = make(chan struct{}, 1)
 	g.things = things
 }
 
-// add is called on event loops.
+// greetLater has a device that is online by now sent what waits for it. It is called on
+// event loops. What is written for the device from here on is sent by who writes it.
+func (p *Platform) greetLater(d *device) {
+	if p.store.MayWait(d.id) {
+		p.greetings.add(d)
+	}
+}
+
 func (g *greetings) add(d *device) {
 	g.mu.Lock()
 	g.queue = append(g.queue, d)
@@ -50,15 +67,15 @@ func (p *Platform) greet() {
 						"productKey", d.pk, "deviceName", d.dn, "error", err)
 				}
 			}
-			if some, err := p.store.Waiting(p.ctx, d.id); err != nil || !some {
-				failed(err)
-				continue
-			}
+			some, err := p.store.Waiting(p.ctx, d.id)
+			failed(err)
 			for _, thing := range p.greetings.things {
 				if p.ctx.Err() != nil {
 					return
 				}
-				failed(thing(d))
+				if some&thing.of != 0 {
+					failed(thing.send(d))
+				}
 			}
 		}
 	}

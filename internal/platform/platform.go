@@ -171,7 +171,8 @@ func New(o Options) *Platform {
 	p.jobs.init()
 	p.scripts.init()
 	p.uploads.init()
-	p.greetings.init(p.greetDesired, p.greetShadow, p.greetUpgrade, p.greetJobs)
+	p.greetings.init(greeting{store.WaitsDesired, p.greetDesired}, greeting{store.WaitsShadow, p.greetShadow},
+		greeting{store.WaitsUpgrade, p.greetUpgrade}, greeting{store.WaitsTask, p.greetJobs})
 	for range lookupWorkers {
 		p.wg.Go(func() { p.work(p.lookup) })
 	}

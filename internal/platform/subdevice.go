@@ -254,8 +254,8 @@ func (p *Platform) carried(sub *device, ok bool) {
 	sub.gateway.subs.mu.RLock()
 	remote := sub.gateway.subs.remote
 	sub.gateway.subs.mu.RUnlock()
-	p.store.SetOnline(sub.id, p.now(), remote)
-	p.greetings.add(sub)
+	p.seen(sub, remote)
+	p.greetLater(sub)
 	p.logger.Info("sub-device online", "productKey", sub.pk, "deviceName", sub.dn, "gateway", sub.gateway.pk+"/"+sub.gateway.dn)
 	if sub.entry.revoked.Load() { // changed while it was logging in; whoever changed it did not see the login
 		p.endSub(sub.key, alink.CodeDeviceForbidden)

@@ -52,7 +52,7 @@ func (s *Store) SetDesired(ctx context.Context, deviceID int64, changes []NewDes
 					Hint: "read the desired values and decide again"}
 			}
 			versions[i] = have[0] + 1
-			if _, err := t.exec(ctx, `insert into desired_value (device, name, value, version, changed_at) values ($1, $2, $3, $4, $5)
+			if _, err := t.writeWaiting(ctx, WaitsDesired, `insert into desired_value (device, name, value, version, changed_at) values ($1, $2, $3, $4, $5)
 				on conflict (device, name) do update set value = excluded.value, version = excluded.version, changed_at = excluded.changed_at`,
 				deviceID, c.Identifier, c.Value, versions[i], s.now()); err != nil {
 				return err
@@ -73,7 +73,7 @@ func (s *Store) SetDesired(ctx context.Context, deviceID int64, changes []NewDes
 func (s *Store) ClearDesired(ctx context.Context, deviceID int64, changes []NewDesired) (cleared int, err error) {
 	err = s.write(ctx, "clear desired values", fmt.Sprint("of device ", deviceID), func(t *tx) error {
 		for _, c := range changes {
-			n, err := t.exec(ctx, `update desired_value set value = null, changed_at = $4
+			n, err := t.writeWaiting(ctx, WaitsDesired, `update desired_value set value = null, changed_at = $4
 				where device = $1 and name = $2 and value is not null and ($3 < 0 or version = $3)`,
 				deviceID, c.Identifier, c.Expect, s.now())
 			if err != nil {

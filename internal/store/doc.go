@@ -13,7 +13,8 @@
 // Options.Durability says. Records of devices (history points, online and
 // offline times) are handed over without waiting: Append and SetOnline return
 // at once, a single writer commits everything that waits in one transaction,
-// and Append's Done is told the outcome.
+// and Append's Done is told the outcome. Points wait for Options.Window at most,
+// the times alone for a quarter of a second.
 //
 // # Secrets
 //

@@ -151,7 +151,7 @@ func TestAppendAllocatesNothing(t *testing.T) {
 	keys := mustSeries(t, s, 1)
 	mustAppend(t, s, Point{keys[0], t0, Int(1)})
 	points := []Point{{keys[0], t0, Float(21.5)}, {keys[0], t0 + 1, Text("on")}, {keys[0], t0 + 2, Bool(true)}}
-	q := newQueue(1 << 30) // no writer behind it
+	q := newQueue(-1, 1<<30) // no writer behind it
 	q.next.recs.buf = append(make([]byte, 0, 1<<20), q.next.recs.buf...)
 	if n := testing.AllocsPerRun(1000, func() {
 		if err := q.append(points, false, nil, s.series); err != nil {

@@ -117,7 +117,7 @@ func (s *Store) CreateDeviceJob(ctx context.Context, j DeviceJob, target DeviceJ
 			if j.PerMinute > 0 {
 				due = due.Add(time.Duration(i/j.PerMinute) * time.Minute)
 			}
-			if _, err := t.exec(ctx, `insert into device_task (id, task, job, device, status, progress, details, reason, sends, failures, due_at, timeout_at, queued_at, changed_at)
+			if _, err := t.writeWaiting(ctx, WaitsTask, `insert into device_task (id, task, job, device, status, progress, details, reason, sends, failures, due_at, timeout_at, queued_at, changed_at)
 				values ($1, $2, $3, $4, 'QUEUED', 0, '', '', 0, 0, $5, 0, $6, $6)`, first+int64(i), randomText(taskIDLength, alphanumeric), j.ID, device, toMS(due), s.now()); err != nil {
 				return err
 			}
@@ -272,7 +272,7 @@ func (s *Store) UpdateDeviceTask(ctx context.Context, from, to DeviceTask) (chan
 	}
 	key := fmt.Sprint(from.ID)
 	err = s.write(ctx, "update task", key, func(t *tx) error {
-		n, err := t.exec(ctx, `update device_task set status = $5, progress = $6, details = $7, reason = $8, sends = $9, failures = $10, due_at = $11, timeout_at = $12, changed_at = $13
+		n, err := t.writeWaiting(ctx, WaitsTask, `update device_task set status = $5, progress = $6, details = $7, reason = $8, sends = $9, failures = $10, due_at = $11, timeout_at = $12, changed_at = $13
 			where id = $1 and status = $2 and failures = $3 and sends = $4`, from.ID, string(from.Status), from.Failures, from.Sends,
 			string(to.Status), to.Progress, to.Details, cutTo(to.Reason, 512), to.Sends, to.Failures, due, toMS(to.TimeoutAt), s.now())
 		changed = n > 0
@@ -293,7 +293,7 @@ func (s *Store) EndDeviceJobs(ctx context.Context, now time.Time) (ended int64, 
 		return 0, wrap(op, "", err)
 	}
 	err = s.write(ctx, op, "", func(t *tx) error {
-		ended, err = t.exec(ctx, `update device_task set status = 'TIMED_OUT', reason = 'the time of the job is over', due_at = 0, timeout_at = 0, changed_at = $1
+		ended, err = t.writeWaiting(ctx, WaitsTask, `update device_task set status = 'TIMED_OUT', reason = 'the time of the job is over', due_at = 0, timeout_at = 0, changed_at = $1
 			where status in ('QUEUED', 'SENT', 'IN_PROGRESS') and job in (select id from device_job where end_at > 0 and end_at <= $1)`, toMS(now))
 		if err != nil {
 			return err
@@ -315,7 +315,7 @@ func (s *Store) CancelDeviceJob(ctx context.Context, job int64, all bool) (cance
 		if err := found(n, err, op, key); err != nil {
 			return err
 		}
-		cancelled, err = t.exec(ctx, `update device_task set due_at = case when sends > 0 then $2 else 0 end, status = 'CANCELLED', reason = 'the job was cancelled', timeout_at = 0, changed_at = $2
+		cancelled, err = t.writeWaiting(ctx, WaitsTask, `update device_task set due_at = case when sends > 0 then $2 else 0 end, status = 'CANCELLED', reason = 'the job was cancelled', timeout_at = 0, changed_at = $2
 			where job = $1 and (status in ('QUEUED', 'SENT') or $3 <> 0 and status = 'IN_PROGRESS')`, job, s.now(), flag(all))
 		return err
 	})

@@ -145,7 +145,7 @@ func (s *Store) ReportVersion(ctx context.Context, deviceID int64, module, versi
 		if err != nil {
 			return err
 		}
-		ended, err = t.exec(ctx, `update ota_task as k set state = 'success', step = 100, reason = '', due_at = 0, changed_at = $4 where `+open,
+		ended, err = t.writeWaiting(ctx, WaitsUpgrade, `update ota_task as k set state = 'success', step = 100, reason = '', due_at = 0, changed_at = $4 where `+open,
 			deviceID, module, version, s.now())
 		return err
 	})
@@ -248,11 +248,11 @@ func (s *Store) CreateJob(ctx context.Context, j Job, target JobTarget) (created
 			return err
 		}
 		for i, device := range ids {
-			if _, err := t.exec(ctx, `update ota_task set state = 'cancelled', reason = 'a newer job took its place', due_at = 0, changed_at = $3
+			if _, err := t.writeWaiting(ctx, WaitsUpgrade, `update ota_task set state = 'cancelled', reason = 'a newer job took its place', due_at = 0, changed_at = $3
 				where device = $1 and module = $2 and state in ('pending', 'pushed')`, device, pkg.Module, s.now()); err != nil {
 				return err
 			}
-			if _, err := t.exec(ctx, `insert into ota_task (id, job, device, module, state, step, reason, pushes, failures, due_at, changed_at)
+			if _, err := t.writeWaiting(ctx, WaitsUpgrade, `insert into ota_task (id, job, device, module, state, step, reason, pushes, failures, due_at, changed_at)
 				values ($1, $2, $3, $4, 'pending', 0, '', 0, 0, $5, $6)`, first+int64(i), j.ID, device, pkg.Module, toMS(j.StartAt), s.now()); err != nil {
 				return err
 			}
@@ -411,7 +411,7 @@ func (s *Store) DueTasks(ctx context.Context, now time.Time, limit int) ([]Task,
 func (s *Store) UpdateTask(ctx context.Context, from Task, state TaskState, step int, reason string, pushes, failures int, due time.Time) (changed bool, err error) {
 	key := fmt.Sprint(from.ID)
 	err = s.write(ctx, "update upgrade task", key, func(t *tx) error {
-		n, err := t.exec(ctx, `update ota_task set state = $3, step = $4, reason = $5, pushes = $6, failures = $7, due_at = $8, changed_at = $9
+		n, err := t.writeWaiting(ctx, WaitsUpgrade, `update ota_task set state = $3, step = $4, reason = $5, pushes = $6, failures = $7, due_at = $8, changed_at = $9
 			where id = $1 and state = $2`, from.ID, string(from.State), string(state), step, cutTo(reason, 512), pushes, failures, toMS(due), s.now())
 		changed = n > 0
 		return err
@@ -430,7 +430,7 @@ func (s *Store) TimeoutTasks(ctx context.Context, now time.Time) (failed int64, 
 		return 0, wrap("time out upgrades", "", err)
 	}
 	err = s.write(ctx, "time out upgrades", "", func(t *tx) error {
-		n, err := t.exec(ctx, `update ota_task set state = 'failure', reason = 'the time of the job is over', due_at = 0, changed_at = $1
+		n, err := t.writeWaiting(ctx, WaitsUpgrade, `update ota_task set state = 'failure', reason = 'the time of the job is over', due_at = 0, changed_at = $1
 			where state in ('pending', 'pushed', 'upgrading') and job in (select id from ota_job where timeout_at > 0 and timeout_at <= $1 and cancelled = 0)`, toMS(now))
 		if err != nil {
 			return err
@@ -452,7 +452,7 @@ func (s *Store) CancelJob(ctx context.Context, job int64, all bool) (cancelled i
 		if err := found(n, err, op, key); err != nil {
 			return err
 		}
-		cancelled, err = t.exec(ctx, `update ota_task set state = 'cancelled', reason = 'the job was cancelled', due_at = 0, changed_at = $2
+		cancelled, err = t.writeWaiting(ctx, WaitsUpgrade, `update ota_task set state = 'cancelled', reason = 'the job was cancelled', due_at = 0, changed_at = $2
 			where job = $1 and (state in ('pending', 'pushed') or $3 <> 0 and state = 'upgrading')`, job, s.now(), flag(all))
 		return err
 	})

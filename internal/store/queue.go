@@ -14,7 +14,8 @@ type batch struct {
 	dones   []Done    // one for each Append
 	points  int       // for counting
 	size    int       // bytes that wait
-	since   time.Time // when the first came
+	due     time.Time // when it is to be committed, zero while nothing asks for it
+	patient bool      // due for the states of devices only, see statusWindow
 	status  map[int64]status
 }
 
@@ -50,7 +51,7 @@ func (b *batch) reset() *batch {
 	clear(b.status)
 	b.recs.reset()
 	b.unnamed, b.ended, b.dones = b.unnamed[:0], b.ended[:0], b.dones[:0]
-	b.points, b.size, b.since = 0, 0, time.Time{}
+	b.points, b.size, b.due, b.patient = 0, 0, time.Time{}, false
 	return b
 }
 
@@ -62,6 +63,7 @@ type queue struct {
 	stopped chan struct{} // the writer has ended
 
 	mu     sync.Mutex
+	window time.Duration // see Options.Window
 	bound  int
 	flying int // bytes being committed
 	next   *batch
@@ -72,9 +74,10 @@ type queue struct {
 // urgentSize is how many bytes end the window early.
 const urgentSize = 256 << 10
 
-func newQueue(bound int) *queue {
+func newQueue(window time.Duration, bound int) *queue {
 	return &queue{
-		kick: make(chan struct{}, 1), urgent: make(chan struct{}, 1),
+		window: window,
+		kick:   make(chan struct{}, 1), urgent: make(chan struct{}, 1),
 		stop: make(chan struct{}), stopped: make(chan struct{}),
 		bound: bound, next: newBatch(), spare: newBatch(),
 	}
@@ -137,15 +140,26 @@ func (b *batch) addUnnamed(p *Point, id int64, past bool) {
 	b.size += 64 + len(c.Series.Identifier) + len(c.Value.text)
 }
 
-// arrived wakes the writer. The caller holds mu.
+// arrived has the batch committed within the window. The caller holds mu.
 func (q *queue) arrived(b *batch) {
-	if b.since.IsZero() {
-		b.since = time.Now()
+	if b.due.IsZero() || b.patient {
+		b.due, b.patient = time.Now().Add(q.window), false
 		notify(q.kick)
 	}
 	if b.size >= urgentSize {
 		notify(q.urgent)
 	}
+}
+
+// wait returns how long the writer may gather before it commits what waits, 0 if it
+// is to do so now; ok is false if nothing waits.
+func (q *queue) wait() (left time.Duration, ok bool) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.next.due.IsZero() {
+		return 0, false
+	}
+	return max(0, time.Until(q.next.due)), true
 }
 
 // take returns what waits. The writer gives it back with settle.

@@ -49,7 +49,7 @@ func (s *Store) UpdateShadow(ctx context.Context, deviceID int64, change func(do
 			_, err = t.exec(ctx, `delete from shadow where device = $1`, deviceID)
 			return err
 		}
-		_, err = t.exec(ctx, `insert into shadow (device, version, document) values ($1, $2, $3)
+		_, err = t.writeWaiting(ctx, WaitsShadow, `insert into shadow (device, version, document) values ($1, $2, $3)
 			on conflict (device) do update set version = excluded.version, document = excluded.document`, deviceID, version, document)
 		return err
 	})

@@ -134,7 +134,7 @@ func (o *Options) setDefaults() error {
 // Store is an open database. All methods are safe for concurrent use.
 //
 // Locks, in the order they may nest: wmu, then heads.mu or queue.mu, then
-// seriesCache.mu.
+// seriesCache.mu. Nothing is locked while waiting.mu is.
 type Store struct {
 	opts  Options
 	log   *slog.Logger
@@ -153,12 +153,13 @@ type Store struct {
 
 	retention atomic.Int64 // ms
 
-	heads  *heads
-	series *seriesCache
-	queue  *queue
-	stats  counters
-	damage damage
-	space  space
+	heads   *heads
+	series  *seriesCache
+	queue   *queue
+	waiting waiting
+	stats   counters
+	damage  damage
+	space   space
 }
 
 const (
@@ -217,7 +218,8 @@ func Open(ctx context.Context, opts Options) (_ *Store, err error) {
 	if err := s.replay(ctx); err != nil {
 		return nil, wrap(op, path, err)
 	}
-	s.queue = newQueue(opts.MaxBacklog)
+	s.readWaiting(ctx)
+	s.queue = newQueue(opts.Window, opts.MaxBacklog)
 	go s.runWriter()
 	return s, nil
 }
@@ -294,7 +296,8 @@ func (s *Store) connect(ctx context.Context, path string) error {
 	if err != nil {
 		return err
 	}
-	s.w = &tx{conn: conn, stmts: map[string]*sql.Stmt{}}
+	s.waiting.init()
+	s.w = &tx{conn: conn, stmts: map[string]*sql.Stmt{}, waiting: &s.waiting}
 	rdb, err := sql.Open("sqlite", dsn("query_only(1)", "cache_size(-8192)"))
 	if err != nil {
 		return err

@@ -63,8 +63,10 @@ func (r *reader) close() error {
 // instead of through sql.Tx, because sql.Tx would prepare every statement anew.
 // Store.wmu guards it.
 type tx struct {
-	conn  *sql.Conn
-	stmts map[string]*sql.Stmt
+	conn    *sql.Conn
+	stmts   map[string]*sql.Stmt
+	waiting *waiting
+	held    []*waitingPage // of waiting, until the transaction has ended
 }
 
 func (t *tx) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -170,6 +172,7 @@ func (s *Store) writeLocked(ctx context.Context, op, key string, fn func(*tx) er
 	if _, err := s.w.exec(settled, `begin immediate`); err != nil {
 		return wrap(op, key, err)
 	}
+	defer s.w.settle()
 	err := fn(s.w)
 	if err == nil {
 		_, err = s.w.exec(settled, `commit`)

@@ -43,15 +43,17 @@ func (s *Store) runWriter() {
 	defer close(s.queue.stopped)
 	tick := time.NewTicker(tickEvery)
 	defer tick.Stop()
+	due := time.NewTimer(time.Hour) // set when something comes
+	defer due.Stop()
 	var again <-chan time.Time // there is more to sweep
 	for {
 		select {
 		case <-s.queue.kick:
-			s.gather()
-			s.lookAtSpace(time.Now())
-			// A full head is folded in the round after the one that filled it.
-			for s.commitRound() {
-			}
+			s.gather(due)
+		case <-due.C:
+			s.gather(due)
+		case <-s.queue.urgent:
+			s.gathered()
 		case <-tick.C:
 			s.lookAtSpace(time.Now())
 			s.commitRound()
@@ -65,22 +67,22 @@ func (s *Store) runWriter() {
 	}
 }
 
-// gather waits until the oldest waiting work has waited for the window, or so
-// much waits that it is not worth waiting for more.
-func (s *Store) gather() {
-	s.queue.mu.Lock()
-	since := s.queue.next.since
-	s.queue.mu.Unlock()
-	wait := s.opts.Window - time.Since(since)
-	if wait <= 0 || since.IsZero() {
-		return
+// gather commits what waits if it is due, and otherwise sets the timer for it.
+func (s *Store) gather(due *time.Timer) {
+	switch left, ok := s.queue.wait(); {
+	case !ok: // committed in the meantime
+	case left > 0:
+		due.Reset(left)
+	default:
+		s.gathered()
 	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case <-s.queue.urgent:
-	case <-s.queue.stop:
+}
+
+// gathered commits what has been waiting.
+func (s *Store) gathered() {
+	s.lookAtSpace(time.Now())
+	// A full head is folded in the round after the one that filled it.
+	for s.commitRound() {
 	}
 }
 
