@@ -76,12 +76,25 @@ func (r *Retained[M]) find(hash uint64, topic string) spot[M] {
 // returned. The topic must be valid and not alias a buffer that is used again;
 // it is kept unless the topic was there.
 func (r *Retained[M]) Set(topic string, m M) (old M, replaced bool) {
+	return r.SetAfter(topic, m, nil)
+}
+
+// SetAfter is Set for a message that depends on the one before: meet is called
+// with both before the new one can be seen, with a lock held, and must not use the store.
+// Messages of one topic are met in the order in which they are stored.
+func (r *Retained[M]) SetAfter(topic string, m M, meet func(m, old M, replaces bool)) (old M, replaced bool) {
 	hash := maphash.String(r.seed, topic)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.find(hash, topic)
 	if s.item != nil {
-		old, s.item.m = s.item.m, m
+		old, replaced = s.item.m, true
+	}
+	if meet != nil {
+		meet(m, old, replaced)
+	}
+	if replaced {
+		s.item.m = m
 		return old, true
 	}
 	it := &item[M]{topic: topic, m: m}
