@@ -121,12 +121,12 @@ func (b *Broker) identifyRetained(m, old *retained, replaces bool) {
 
 // retainedFull reports whether there is no room for a retained message of a topic
 // that has none.
-func (l *loop) retainedFull(topic string) bool {
+func (l *loop) retainedFull(topic []byte) bool {
 	limit := l.b.options.MaxRetained
 	if !l.tight && (limit <= 0 || l.b.retained.Count() < limit) {
 		return false
 	}
-	_, there := l.b.retained.Get(topic)
+	_, there := l.b.retained.Get(string(topic))
 	return !there
 }
 

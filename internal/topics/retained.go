@@ -20,7 +20,8 @@ type Retained[M any] struct {
 	table     [segments]segment[*item[M]]
 	shelf     shelf[M] // in order
 	newcomers newcomers[M]
-	count     int
+
+	count atomic.Int64 // changed with the lock held
 
 	// sorting is how many of the next new topics go to their place at once, since
 	// somebody has just asked for the order.
@@ -105,7 +106,7 @@ func (r *Retained[M]) SetAfter(topic string, m M, meet func(m, old M, replaces b
 	} else {
 		r.newcomers.add(it)
 	}
-	r.count++
+	r.count.Add(1)
 	return old, false
 }
 
@@ -143,7 +144,7 @@ func (r *Retained[M]) remove(s spot[M]) {
 	} else {
 		r.shelf.remove(s.item.topic)
 	}
-	r.count--
+	r.count.Add(-1)
 }
 
 // Get returns the message of a topic.
@@ -158,11 +159,7 @@ func (r *Retained[M]) Get(topic string) (m M, ok bool) {
 }
 
 // Count returns the number of topics with a message.
-func (r *Retained[M]) Count() int {
-	r.mu.RLock()
-	defer r.mu.RUnlock()
-	return r.count
-}
+func (r *Retained[M]) Count() int { return int(r.count.Load()) }
 
 // Match visits messages whose topics a filter matches, one slice at a time: it
 // begins at the cursor, visits at most max of them (at least 1), and returns the
