@@ -114,7 +114,7 @@ func New(o Options) (*Broker, error) {
 // serve. Connections must not be accepted before it has returned.
 func (b *Broker) Start(loops []*transport.Loop) error {
 	for i, t := range loops {
-		l := &loop{b: b, t: t, index: i, out: make([]*handoff, len(loops))}
+		l := &loop{b: b, t: t, index: i, out: make([]*handoff, len(loops)), tasks: make([][]transport.Task, len(loops))}
 		l.cache = topics.NewCache(b.index, 1<<16, 32<<20)
 		l.initMeters()
 		b.loops = append(b.loops, l)

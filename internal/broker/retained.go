@@ -48,7 +48,7 @@ func (l *loop) retain(p *publication) {
 		x = p.x
 	}
 	if keeper := l.b.loops[0]; keeper != l {
-		keeper.t.Post(&retainTask{b: l.b, topic: p.topic, id: id, x: x, tie: p.part()})
+		l.post(keeper, &retainTask{b: l.b, topic: p.topic, id: id, x: x, tie: p.part()})
 		return
 	}
 	// If another loop has changed it since, that loop's task is still to come.
