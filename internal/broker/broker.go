@@ -61,6 +61,7 @@ type Broker struct {
 	loops       []*loop
 	index       *topics.Index[*Session]
 	retained    *topics.Retained[*retained]
+	retainedID  queue.RetainedID // the last one given, under the lock of retained
 	sessions    *registry
 	readers     *readers
 	left        []*Session // ended before the start, with messages that others may get
@@ -113,7 +114,7 @@ func New(o Options) (*Broker, error) {
 // serve. Connections must not be accepted before it has returned.
 func (b *Broker) Start(loops []*transport.Loop) error {
 	for i, t := range loops {
-		l := &loop{b: b, t: t, index: i, out: make([]*handoff, len(loops))}
+		l := &loop{b: b, t: t, index: i, out: make([]*handoff, len(loops)), tasks: make([][]transport.Task, len(loops))}
 		l.cache = topics.NewCache(b.index, 1<<16, 32<<20)
 		l.initMeters()
 		b.loops = append(b.loops, l)
@@ -186,29 +187,7 @@ func (b *Broker) load() error {
 			}
 		}
 	}
-	var expiring []*ending
-	err = b.log.Retained(func(topic string, m *queue.Message) error {
-		b.retained.Set(topic, &retained{
-			payload: append([]byte(nil), m.Payload...), properties: append([]byte(nil), m.Properties...),
-			qos: m.QoS, publishedMS: m.PublishedMS, expiresMS: m.ExpiresMS, publisher: m.Publisher,
-		})
-		if m.ExpiresMS > 0 {
-			expiring = append(expiring, &ending{topic: topic, atMS: m.ExpiresMS})
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading the retained messages: %w", err)
-	}
-	keeper := b.loops[0]
-	keeper.t.Post(task{func() {
-		for _, e := range expiring {
-			if _, known := keeper.expiring.at[e.topic]; !known {
-				keeper.retainedUntil(e.topic, e.atMS)
-			}
-		}
-	}})
-	return nil
+	return b.loadRetained()
 }
 
 func (b *Broker) loadQueue(s *Session) error {

@@ -111,16 +111,19 @@ func (x *Exchange) hold() { x.pending.Add(1) }
 
 func (x *Exchange) fail(code mqtt.ReasonCode) { x.code.Store(uint32(code)) }
 
-// release gives one hold back; on is the loop it runs on, or nil.
+// release gives one hold back; on is the loop it runs on, in a turn, or nil.
 func (x *Exchange) release(on *loop) {
 	if x.pending.Add(-1) != 0 {
 		return
 	}
-	if on == x.loop {
+	switch on {
+	case x.loop:
 		x.finish(on)
-		return
+	case nil:
+		x.loop.t.Post(x)
+	default:
+		on.post(x.loop, x)
 	}
-	x.loop.t.Post(x)
 }
 
 // Run finishes the exchange on the publisher's loop.

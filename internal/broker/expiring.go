@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"time"
 
+	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/transport"
 )
 
@@ -75,8 +76,12 @@ func (l *loop) expireRetained() {
 	for n := 0; n < expireSlice && len(x.list) > 0 && x.list[0].atMS <= now; n++ {
 		e := heap.Pop(x).(*ending)
 		delete(x.at, e.topic)
-		l.b.retained.DeleteIf(e.topic, func(m *retained) bool { return m.expired(now) })
-		(&retainTask{b: l.b, topic: e.topic}).run(l)
+		var id queue.RetainedID
+		if l.b.retained.DeleteIf(e.topic, func(m *retained) bool { id = m.id; return m.expired(now) }) {
+			l.deleteRetained(e.topic, id)
+		} else if m, ok := l.b.retained.Get(e.topic); ok {
+			l.retainedUntil(e.topic, m.expiresMS)
+		}
 	}
 	if len(x.list) > 0 {
 		l.awaitExpiry()

@@ -73,7 +73,7 @@ func TestRetainedExpire(t *testing.T) {
 	}
 	defer log.Close()
 	on := map[string]bool{}
-	if err := log.Retained(func(topic string, _ *queue.Message) error { on[topic] = true; return nil }); err != nil {
+	if err := log.Retained(func(_ queue.RetainedID, topic string, _ *queue.Message) error { on[topic] = true; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	if len(on) != 2 || !on["replaced"] || !on["everlasting"] {

@@ -24,7 +24,8 @@ type loop struct {
 
 	// what this turn will submit; nil until needed
 	commit *commit
-	out    []*handoff // by loop index
+	out    []*handoff         // by loop index
+	tasks  [][]transport.Task // by loop index
 
 	// scratch of the turn
 	publish     mqtt.Publish
@@ -57,8 +58,24 @@ type loop struct {
 func (l *loop) now() time.Time { return l.t.Now() }
 func (l *loop) nowMS() int64   { return l.t.Now().UnixMilli() }
 
+// post has a task run on another loop when this turn is over: each for itself would
+// have that loop begin with a few of them, and commit and send as little at a time.
+func (l *loop) post(to *loop, t transport.Task) {
+	l.tasks[to.index] = append(l.tasks[to.index], t)
+}
+
 // endTurn sends what has been gathered during the turn to where it belongs.
 func (l *loop) endTurn() {
+	for i, list := range l.tasks {
+		if len(list) == 0 {
+			continue
+		}
+		l.b.loops[i].t.PostAll(list)
+		clear(list)
+		if l.tasks[i] = list[:0]; cap(list) > tasksKept {
+			l.tasks[i] = nil
+		}
+	}
 	for i, h := range l.out {
 		if h != nil {
 			l.out[i] = nil
@@ -91,6 +108,9 @@ func (l *loop) endTurn() {
 	l.handDrop()
 	l.handTrace()
 }
+
+// tasksKept is the longest list of tasks whose place is kept for the next turn.
+const tasksKept = 4096
 
 // after runs f on the loop when everything that the loop has submitted, this
 // turn included, is on disk or has failed.

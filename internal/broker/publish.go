@@ -68,7 +68,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		l.drop(DropRate, c.session.key, string(topic), p.QoS, len(p.Payload))
 		return nil
 	}
-	if p.Retain && len(p.Payload) > 0 && !c.profile.Device && l.retainedFull(string(topic)) {
+	if p.Retain && len(p.Payload) > 0 && !c.profile.Device && l.retainedFull(topic) {
 		l.drop(DropRetainedFull, c.session.key, string(topic), p.QoS, len(p.Payload))
 		l.acknowledge(c, p, mqtt.QuotaExceeded)
 		return nil
@@ -78,7 +78,7 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		if err := topics.ValidTopic(string(topic)); err != nil {
 			return &mqtt.MalformedError{Type: mqtt.PUBLISH, Field: "topic name", Code: mqtt.TopicNameInvalid, Reason: err.Error()}
 		}
-		r = l.cache.Once(topic)
+		r = l.cache.Once(topic, p.Retain) // retained topics are many, and most change seldom
 	}
 	// Rights are asked for once in a turn, so that a burst costs little and a
 	// change takes effect at once.

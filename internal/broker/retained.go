@@ -1,6 +1,8 @@
 package broker
 
 import (
+	"fmt"
+
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/topics"
 	"github.com/linkstead/linkstead/internal/transport"
@@ -8,6 +10,7 @@ import (
 
 // retained is a retained message. It is not changed once stored.
 type retained struct {
+	id          queue.RetainedID // of its topic's messages on disk
 	payload     []byte
 	properties  []byte
 	qos         byte
@@ -21,66 +24,133 @@ type retained struct {
 // topics, with whatever memory then holds, so both end with the same message
 // however many publish at the same time.
 func (l *loop) retain(p *publication) {
+	var m *retained
+	var id queue.RetainedID
 	if len(p.payload) == 0 {
-		if _, existed := l.b.retained.Delete(p.topic); !existed {
+		old, existed := l.b.retained.Delete(p.topic)
+		if !existed {
 			return
 		}
+		id = old.id
 	} else {
 		payload, properties := p.keep()
-		l.b.retained.Set(p.topic, &retained{
+		m = &retained{
 			payload: payload, properties: properties, qos: p.qos,
 			publishedMS: p.publishedMS, expiresMS: p.expiresMS, publisher: p.publisher,
-		})
+		}
+		l.b.retained.SetAfter(p.topic, m, l.b.identifyRetained)
+		id = m.id
 	}
-	t := &retainTask{b: l.b, topic: p.topic}
 	l.need(p, true)
+	var x *Exchange
 	if p.x != nil && (p.qos > 0 || p.x.client == nil) {
 		p.x.hold()
-		t.x = p.x
+		x = p.x
 	}
-	keeper := l.b.loops[0]
-	if keeper == l {
-		t.run(l)
+	if keeper := l.b.loops[0]; keeper != l {
+		l.post(keeper, &retainTask{b: l.b, topic: p.topic, id: id, x: x, tie: p.part()})
 		return
 	}
-	t.tie = p.part()
-	keeper.t.Post(t)
+	// If another loop has changed it since, that loop's task is still to come.
+	if m != nil {
+		l.putRetained(p.topic, m)
+	} else {
+		l.deleteRetained(p.topic, id)
+	}
+	if x != nil {
+		cm := l.pending()
+		cm.exchanges = append(cm.exchanges, x)
+	}
+}
+
+// loadRetained brings the retained messages back. Where a crash has left two of one
+// topic, an older one whose deletion was not on disk yet is deleted now.
+func (b *Broker) loadRetained() error {
+	type superseded struct {
+		id    queue.RetainedID
+		topic string
+	}
+	var (
+		old      []superseded
+		expiring []string
+	)
+	err := b.log.Retained(func(id queue.RetainedID, topic string, m *queue.Message) error {
+		b.retainedID = max(b.retainedID, id)
+		if other, ok := b.retained.Get(topic); ok {
+			old = append(old, superseded{min(id, other.id), topic})
+			if id < other.id {
+				return nil
+			}
+		}
+		b.retained.Set(topic, &retained{
+			id: id, payload: append([]byte(nil), m.Payload...), properties: append([]byte(nil), m.Properties...),
+			qos: m.QoS, publishedMS: m.PublishedMS, expiresMS: m.ExpiresMS, publisher: m.Publisher,
+		})
+		if m.ExpiresMS > 0 {
+			expiring = append(expiring, topic)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the retained messages: %w", err)
+	}
+	keeper := b.loops[0]
+	keeper.t.Post(task{func() {
+		for _, o := range old {
+			keeper.pending().batch.DeleteRetained(o.id, o.topic)
+		}
+		for _, topic := range expiring {
+			if m, ok := b.retained.Get(topic); ok {
+				keeper.retainedUntil(topic, m.expiresMS)
+			}
+		}
+	}})
+	return nil
+}
+
+// identifyRetained gives a message the identifier of the one that it replaces, or the next
+// one. It is called with the lock of the retained messages held.
+func (b *Broker) identifyRetained(m, old *retained, replaces bool) {
+	if replaces {
+		m.id = old.id
+		return
+	}
+	b.retainedID++
+	m.id = b.retainedID
 }
 
 // retainedFull reports whether there is no room for a retained message of a topic
 // that has none.
-func (l *loop) retainedFull(topic string) bool {
+func (l *loop) retainedFull(topic []byte) bool {
 	limit := l.b.options.MaxRetained
 	if !l.tight && (limit <= 0 || l.b.retained.Count() < limit) {
 		return false
 	}
-	_, there := l.b.retained.Get(topic)
+	_, there := l.b.retained.Get(string(topic))
 	return !there
 }
 
+// retainTask has the keeper write what memory holds for a topic of which another
+// loop has changed the message with this identifier.
 type retainTask struct {
 	b     *Broker
 	topic string
+	id    queue.RetainedID
 	x     *Exchange
 	tie   *queue.Tie
 }
 
 // Run writes on the keeper's loop.
-func (t *retainTask) Run(*transport.Loop) { t.run(t.b.loops[0]) }
-
-func (t *retainTask) run(l *loop) {
+func (t *retainTask) Run(*transport.Loop) {
+	l := t.b.loops[0]
 	cm := l.pending()
 	from := cm.batch.Bytes()
-	if m, ok := l.b.retained.Get(t.topic); ok {
-		l.message = queue.Message{
-			Topic: t.topic, Payload: m.payload, Properties: m.properties, QoS: m.qos, Retain: true,
-			PublishedMS: m.publishedMS, ExpiresMS: m.expiresMS, Publisher: m.publisher,
-		}
-		cm.batch.PutRetained(t.topic, &l.message)
-		l.retainedUntil(t.topic, m.expiresMS)
-	} else {
-		cm.batch.DeleteRetained(t.topic)
-		l.retainedUntil(t.topic, 0)
+	m, ok := t.b.retained.Get(t.topic)
+	if !ok || m.id != t.id { // deleted since
+		l.deleteRetained(t.topic, t.id)
+	}
+	if ok {
+		l.putRetained(t.topic, m)
 	}
 	if t.tie != nil {
 		cm.batch.Tie(t.tie, from)
@@ -88,6 +158,22 @@ func (t *retainTask) run(l *loop) {
 	if t.x != nil {
 		cm.exchanges = append(cm.exchanges, t.x)
 	}
+}
+
+// putRetained writes the message of a topic to disk, on the keeper's loop.
+func (l *loop) putRetained(topic string, m *retained) {
+	l.message = queue.Message{
+		Topic: topic, Payload: m.payload, Properties: m.properties, QoS: m.qos, Retain: true,
+		PublishedMS: m.publishedMS, ExpiresMS: m.expiresMS, Publisher: m.publisher,
+	}
+	l.pending().batch.PutRetained(m.id, topic, &l.message)
+	l.retainedUntil(topic, m.expiresMS)
+}
+
+// deleteRetained deletes a message of a topic from disk, on the keeper's loop.
+func (l *loop) deleteRetained(topic string, id queue.RetainedID) {
+	l.pending().batch.DeleteRetained(id, topic)
+	l.retainedUntil(topic, 0)
 }
 
 // replay is the sending of retained messages to a new subscription, in slices.

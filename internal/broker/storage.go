@@ -12,7 +12,7 @@ type storage interface {
 	Sessions(visit func(id queue.SessionID, record []byte) error) error
 	Stats(id queue.SessionID) (first, last queue.Seq, count int, bytes int64, err error)
 	Received(id queue.SessionID) ([]uint16, error)
-	Retained(visit func(topic string, m *queue.Message) error) error
+	Retained(visit func(id queue.RetainedID, topic string, m *queue.Message) error) error
 }
 
 var _ storage = (*queue.Log)(nil)

@@ -109,7 +109,7 @@ func (l *loop) publishWill(s *Session, rights Rights, w *will, done func()) {
 		}
 		return
 	}
-	if w.retain && len(w.payload) > 0 && l.retainedFull(w.topic) {
+	if w.retain && len(w.payload) > 0 && l.retainedFull([]byte(w.topic)) {
 		l.drop(DropRetainedFull, s.key, w.topic, w.qos, len(w.payload))
 		if done != nil {
 			done()

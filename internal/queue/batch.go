@@ -121,19 +121,23 @@ func (b *Batch) ClearReceived(sid SessionID) {
 	b.ops = appendQueueKey(appendQueueKey(b.ops, sid, kindReceived), sid, kindMessage)
 }
 
-// PutRetained stores the retained message of a topic, replacing the one before
-// it [MQTT-3.3.1-5].
-func (b *Batch) PutRetained(topic string, m *Message) {
+// PutRetained stores the retained message of a topic, replacing the one with the
+// same identifier [MQTT-3.3.1-5]. m.Topic must be the topic unless id is 0.
+func (b *Batch) PutRetained(id RetainedID, topic string, m *Message) {
 	body := m.bodyLen()
-	b.begin(opAdd, 1+len(topic), encodedLen(body))
-	b.ops = append(append(b.ops, keyRetained), topic...)
-	b.ops = m.appendTo(b.ops, body)
+	b.begin(opAdd, retainedKeySize(id, topic), encodedLen(body))
+	b.ops = m.appendTo(appendRetainedKey(b.ops, id, topic), body)
 }
 
 // DeleteRetained removes the retained message of a topic [MQTT-3.3.1-6].
-func (b *Batch) DeleteRetained(topic string) {
-	b.begin(opDelete, 1+len(topic), 0)
-	b.ops = append(append(b.ops, keyRetained), topic...)
+func (b *Batch) DeleteRetained(id RetainedID, topic string) {
+	b.begin(opDelete, retainedKeySize(id, topic), 0)
+	b.ops = appendRetainedKey(b.ops, id, topic)
+}
+
+func (b *Batch) deleteKey(key string) {
+	b.begin(opDelete, len(key), 0)
+	b.ops = append(b.ops, key...)
 }
 
 // putMeta stores a value of the log's own.

@@ -23,7 +23,7 @@ func TestBatchAllocatesNothing(t *testing.T) {
 			b.Clear(sid)
 			b.PutSession(sid, record)
 			b.PutReceived(sid, 1)
-			b.PutRetained("a/b/c", m)
+			b.PutRetained(7, "a/b/c", m)
 		}
 	}
 	fill()

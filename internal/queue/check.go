@@ -131,7 +131,11 @@ func (c *Checked) value(key, v []byte, session func([]byte) error) {
 	case keyRetained:
 		c.Retained++
 		if err := new(Message).UnmarshalBinary(v); err != nil {
-			c.problem("the retained message of %.200q is damaged and will be left out: %v", key[1:], err)
+			if id, topic := retainedOf(key); id != 0 {
+				c.problem("retained message %d is damaged and will be left out: %v", id, err)
+			} else {
+				c.problem("the retained message of %.200q is damaged and will be left out: %v", topic, err)
+			}
 		}
 	case keySession:
 		if len(key) != sessionKeyLen {

@@ -45,9 +45,9 @@ func TestFlippedBits(t *testing.T) {
 		b.Append(1, 3, message(1, 3))
 		b.Append(2, 1, message(2, 1))
 		b.SetState(1, 2, Sent, 9)
-		b.PutRetained("a", message(1, 1))
-		b.PutRetained("b", odd)
-		b.PutRetained("c", message(1, 1))
+		b.PutRetained(0, "a", message(1, 1))
+		b.PutRetained(0, "b", odd)
+		b.PutRetained(0, "c", message(1, 1))
 	})
 	for _, key := range [][]byte{appendMessageKey(nil, 1, 2), append([]byte{keyRetained}, 'b')} {
 		v, closer, err := l.engine.db.Get(key)
@@ -65,7 +65,7 @@ func TestFlippedBits(t *testing.T) {
 			}
 			if key[0] == keyRetained {
 				var topics []string
-				if err := l.Retained(func(topic string, _ *Message) error { topics = append(topics, topic); return nil }); err != nil {
+				if err := l.Retained(func(_ RetainedID, topic string, _ *Message) error { topics = append(topics, topic); return nil }); err != nil {
 					t.Fatalf("bit %d: %v", bit, err)
 				}
 				if len(topics) < 2 || topics[0] != "a" || topics[len(topics)-1] != "c" {

@@ -34,8 +34,9 @@ const (
 	// far it was synced: that record would make the log of WriteToOS look corrupt
 	// after a power cut.
 	storeFormat = pebble.FormatColumnarBlocks
-	// recordFormat is that of the keys and values of this package.
-	recordFormat = 1
+	// recordFormat is that of the keys and values of this package. Format 1 is read
+	// as it is: it has no retained messages with identifiers.
+	recordFormat = 2
 )
 
 // openEngine opens the store, creating it if there is none. Panics of the store
@@ -96,10 +97,7 @@ func describeOpen(dir string, err error) error {
 func (e *engine) checkFormat() error {
 	v, closer, err := e.db.Get(metaFormat)
 	if errors.Is(err, pebble.ErrNotFound) {
-		if err := e.db.Set(metaFormat, binary.BigEndian.AppendUint32(nil, recordFormat), pebble.Sync); err != nil {
-			return fmt.Errorf("queue: the new message store cannot be written: %w", err)
-		}
-		return e.fence.err()
+		return e.markFormat()
 	}
 	if err != nil {
 		return readFailed(err)
@@ -108,10 +106,21 @@ func (e *engine) checkFormat() error {
 	if len(v) != 4 {
 		return damaged("the format of the message store is not a number: restore the folder from a backup")
 	}
-	if got := binary.BigEndian.Uint32(v); got != recordFormat {
-		return fmt.Errorf("queue: the message store has format %d and this version reads format %d: run the version that wrote it, or move the folder aside", got, recordFormat)
+	switch got := binary.BigEndian.Uint32(v); {
+	case got == 0 || got > recordFormat:
+		return fmt.Errorf("queue: the message store has format %d and this version reads formats 1 to %d: run the version that wrote it, or move the folder aside", got, recordFormat)
+	case got < recordFormat:
+		return e.markFormat()
 	}
 	return nil
+}
+
+// markFormat has versions that do not know what this one writes refuse the store.
+func (e *engine) markFormat() error {
+	if err := e.db.Set(metaFormat, binary.BigEndian.AppendUint32(nil, recordFormat), pebble.Sync); err != nil {
+		return fmt.Errorf("queue: the message store cannot be written: %w", err)
+	}
+	return e.fence.err()
 }
 
 // close ends the store once no one uses it.

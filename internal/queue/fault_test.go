@@ -205,7 +205,7 @@ func TestNearlyFullDisk(t *testing.T) {
 		b.Append(1, 3, message(1, 3))
 		b.PutReceived(1, 7)
 		b.PutSession(1, []byte("s"))
-		b.PutRetained("t", message(1, 1))
+		b.PutRetained(1, "t", &Message{Topic: "t"})
 		b.Delete(1, 1)
 		b.SetState(1, 2, Sent, 3)
 	})

@@ -13,13 +13,20 @@ type SessionID uint64
 // starting at 1 and increasing.
 type Seq uint64
 
+// RetainedID names the retained message of a topic for as long as the topic has
+// one. The engine assigns them: from 1, increasing, so that of two messages that a
+// crash has left under one topic the later is known. 0 is a message that lies under
+// its topic, as all did before format 2.
+type RetainedID uint64
+
 // Keys sort as follows; numbers are big-endian so that byte order is number
 // order. What a session owns lies together, so that Clear is one range:
 //
 //	'm' name                       meta values (format, next session)
 //	'q' session 0x00 packet-id     a QoS 2 message half received
 //	'q' session 0x01 seq           a message
-//	'r' topic                      a retained message
+//	'r' 0x00 retained-id           a retained message
+//	'r' topic                      a retained message of format 1
 //	's' session                    a session record
 const (
 	keyMeta     = 'm'
@@ -34,6 +41,7 @@ const (
 	sessionKeyLen  = 1 + 8
 	receivedKeyLen = 1 + 8 + 1 + 2
 	messageKeyLen  = 1 + 8 + 1 + 8
+	retainedKeyLen = 1 + 1 + 8
 )
 
 var (
@@ -43,6 +51,32 @@ var (
 
 func appendSessionKey(b []byte, sid SessionID) []byte {
 	return binary.BigEndian.AppendUint64(append(b, keySession), uint64(sid))
+}
+
+// Retained messages do not lie in the order of their topics: that order nobody asks
+// the disk for, and new topics would come all over it, which costs the memtable a
+// search each and has every table overlap, so that compactions write all of it
+// again. No topic begins with 0x00 ([MQTT-1.5.4-2]).
+func appendRetainedKey(b []byte, id RetainedID, topic string) []byte {
+	if id == 0 {
+		return append(append(b, keyRetained), topic...)
+	}
+	return binary.BigEndian.AppendUint64(append(b, keyRetained, 0), uint64(id))
+}
+
+func retainedKeySize(id RetainedID, topic string) int {
+	if id == 0 {
+		return 1 + len(topic)
+	}
+	return retainedKeyLen
+}
+
+// retainedOf reads what appendRetainedKey wrote: the identifier, or the topic.
+func retainedOf(key []byte) (id RetainedID, topic string) {
+	if len(key) == retainedKeyLen && key[1] == 0 {
+		return RetainedID(binary.BigEndian.Uint64(key[2:])), ""
+	}
+	return 0, string(key[1:])
 }
 
 func appendQueueKey(b []byte, sid SessionID, kind byte) []byte {

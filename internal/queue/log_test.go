@@ -1,6 +1,7 @@
 package queue
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cockroachdb/pebble/v2"
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
 )
@@ -232,14 +234,14 @@ func TestSessionsAndRetained(t *testing.T) {
 		b.PutSession(1, []byte("one"))
 		b.PutSession(256, []byte("old"))
 		b.PutSession(3, []byte("gone"))
-		b.PutRetained("b", &Message{Topic: "b", Payload: []byte("1"), Retain: true})
-		b.PutRetained("a/\xc3\xa4", &Message{Topic: "a/\xc3\xa4", Payload: []byte("2")})
-		b.PutRetained("c", &Message{Topic: "c", Payload: []byte("3")})
+		b.PutRetained(0, "b", &Message{Topic: "b", Payload: []byte("1"), Retain: true})
+		b.PutRetained(7, "a/\xc3\xa4", &Message{Topic: "a/\xc3\xa4", Payload: []byte("2")})
+		b.PutRetained(8, "c", &Message{Topic: "c", Payload: []byte("3")})
 	})
 	mustSubmit(t, l, func(b *Batch) {
 		b.PutSession(256, []byte("new"))
 		b.DeleteSession(3)
-		b.DeleteRetained("c")
+		b.DeleteRetained(8, "c")
 	})
 	l = reopen(t, l)
 	sessions := map[SessionID]string{}
@@ -248,7 +250,7 @@ func TestSessionsAndRetained(t *testing.T) {
 	}
 	equal(t, "sessions", sessions, map[SessionID]string{1: "one", 256: "new"})
 	retained := map[string]Message{}
-	if err := l.Retained(func(topic string, m *Message) error { retained[topic] = *m; return nil }); err != nil {
+	if err := l.Retained(func(_ RetainedID, topic string, m *Message) error { retained[topic] = *m; return nil }); err != nil {
 		t.Fatal(err)
 	}
 	equal(t, "retained", retained, map[string]Message{
@@ -290,13 +292,53 @@ func TestSecondOpenFails(t *testing.T) {
 
 func TestNewerFormatIsRefused(t *testing.T) {
 	l := open(t, Options{Dir: t.TempDir()})
-	mustSubmit(t, l, func(b *Batch) { b.putMeta(metaFormat, []byte{0, 0, 0, 2}) })
+	mustSubmit(t, l, func(b *Batch) { b.putMeta(metaFormat, binary.BigEndian.AppendUint32(nil, recordFormat+1)) })
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := Open(l.opts); err == nil {
-		t.Error("a store of format 2 was opened")
+		t.Error("a store of a later format was opened")
 	}
+}
+
+// TestFormatOne: a store as earlier versions left it opens, what is retained in it is
+// read and can be replaced and deleted, and those versions do not open it again.
+func TestFormatOne(t *testing.T) {
+	l := open(t, Options{Dir: t.TempDir()})
+	mustSubmit(t, l, func(b *Batch) {
+		b.putMeta(metaFormat, binary.BigEndian.AppendUint32(nil, 1))
+		for _, topic := range []string{"a", "b", "c"} {
+			m, _ := (&Message{Topic: topic, Payload: []byte("1")}).AppendBinary(nil)
+			b.putMeta([]byte("r"+topic), m)
+		}
+	})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	l = open(t, l.opts)
+	v, closer, err := l.engine.db.Get(metaFormat)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := binary.BigEndian.Uint32(v); got != 2 {
+		t.Errorf("the store has format %d, want 2", got)
+	}
+	if err := closer.Close(); err != nil {
+		t.Fatal(err)
+	}
+	mustSubmit(t, l, func(b *Batch) {
+		b.DeleteRetained(0, "a")
+		b.PutRetained(0, "b", &Message{Topic: "b", Payload: []byte("2")})
+		b.PutRetained(1, "a", &Message{Topic: "a", Payload: []byte("2")})
+	})
+	var got []string
+	if err := l.Retained(func(id RetainedID, topic string, m *Message) error {
+		got = append(got, fmt.Sprintf("%d %s %s", id, topic, m.Payload))
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "retained", got, []string{"1 a 2", "0 b 2", "0 c 1"})
 }
 
 func TestDamagedStoreIsReported(t *testing.T) {
@@ -329,7 +371,9 @@ func TestDamagedMessageDoesNotHideTheOthers(t *testing.T) {
 		b.SetState(1, 2, Sent, 5)
 		b.Append(1, 3, message(1, 3))
 		b.putMeta([]byte("rbad"), []byte{messageVersion, 200})
-		b.PutRetained("good", message(1, 1))
+		b.putMeta(appendRetainedKey(nil, 3, ""), []byte{messageVersion, 200})
+		b.PutRetained(4, "t", &Message{Topic: "t"})
+		b.PutRetained(0, "good", message(1, 1))
 	})
 	items, err := l.Read(1, 0, 10, 1<<20)
 	var bad *CorruptMessageError
@@ -339,10 +383,19 @@ func TestDamagedMessageDoesNotHideTheOthers(t *testing.T) {
 	mustSubmit(t, l, func(b *Batch) { b.Delete(bad.Session, bad.Seq) })
 	equal(t, "after deleting it", seqs(t, l, 1), []Seq{1, 3})
 	var topics []string
-	if err := l.Retained(func(topic string, _ *Message) error { topics = append(topics, topic); return nil }); err != nil {
+	if err := l.Retained(func(_ RetainedID, topic string, _ *Message) error { topics = append(topics, topic); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	equal(t, "retained", topics, []string{"good"})
+	equal(t, "retained", topics, []string{"t", "good"})
+	mustSubmit(t, l, func(*Batch) {})
+	e, err := l.acquire()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.release()
+	if _, _, err := e.db.Get(appendRetainedKey(nil, 3, "")); !errors.Is(err, pebble.ErrNotFound) {
+		t.Errorf("what cannot be read under an identifier stays for ever: %v", err)
+	}
 }
 
 func TestNextSessionIDNeverRepeats(t *testing.T) {

@@ -13,7 +13,14 @@ type model struct {
 	items    map[SessionID]map[Seq]Item
 	received map[SessionID]map[uint16]bool
 	records  map[SessionID]string
-	retained map[string]Message
+	retained map[modelRetained]Message
+}
+
+// modelRetained is what names a retained message: its identifier, or if that is 0
+// its topic.
+type modelRetained struct {
+	id    RetainedID
+	topic string
 }
 
 const modelSessions = 3
@@ -27,7 +34,7 @@ func TestAgainstModel(t *testing.T) {
 			rt.Fatal(err)
 		}
 		defer func() { _ = l.Close() }()
-		m := model{map[SessionID]map[Seq]Item{}, map[SessionID]map[uint16]bool{}, map[SessionID]string{}, map[string]Message{}}
+		m := model{map[SessionID]map[Seq]Item{}, map[SessionID]map[uint16]bool{}, map[SessionID]string{}, map[modelRetained]Message{}}
 		next := map[SessionID]Seq{}
 		for sid := SessionID(0); sid < modelSessions; sid++ {
 			m.items[sid], m.received[sid] = map[Seq]Item{}, map[uint16]bool{}
@@ -113,19 +120,26 @@ func (m *model) change(t *rapid.T, b *Batch, next map[SessionID]Seq) {
 		b.DeleteSession(sid)
 		delete(m.records, sid)
 	case 11:
+		of := modelRetained{RetainedID(rapid.Uint64Range(0, 3).Draw(t, "retained id")), topic}
+		if of.id > 0 {
+			of.topic = ""
+		}
 		if rapid.Bool().Draw(t, "retain") {
 			msg := drawMessage(t)
-			b.PutRetained(topic, msg)
-			m.retained[topic] = *msg
+			if of.id > 0 {
+				topic = msg.Topic
+			}
+			b.PutRetained(of.id, topic, msg)
+			m.retained[of] = *msg
 		} else {
-			b.DeleteRetained(topic)
-			delete(m.retained, topic)
+			b.DeleteRetained(of.id, topic)
+			delete(m.retained, of)
 		}
 	}
 }
 
 func (m *model) compare(t *rapid.T, l *Log) {
-	got := model{map[SessionID]map[Seq]Item{}, map[SessionID]map[uint16]bool{}, map[SessionID]string{}, map[string]Message{}}
+	got := model{map[SessionID]map[Seq]Item{}, map[SessionID]map[uint16]bool{}, map[SessionID]string{}, map[modelRetained]Message{}}
 	for sid := SessionID(0); sid < modelSessions; sid++ {
 		items, err := l.Read(sid, 0, 1000, 1<<30)
 		if err != nil {
@@ -149,7 +163,17 @@ func (m *model) compare(t *rapid.T, l *Log) {
 	if err := l.Sessions(func(sid SessionID, r []byte) error { got.records[sid] = string(r); return nil }); err != nil {
 		t.Fatal(err)
 	}
-	if err := l.Retained(func(topic string, msg *Message) error { got.retained[topic] = *msg; return nil }); err != nil {
+	if err := l.Retained(func(id RetainedID, topic string, msg *Message) error {
+		of := modelRetained{id, topic}
+		if id > 0 {
+			of.topic = ""
+			if topic != msg.Topic {
+				t.Errorf("retained message %d of %q is said to be of %q", id, msg.Topic, topic)
+			}
+		}
+		got.retained[of] = *msg
+		return nil
+	}); err != nil {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(*m, got, cmp.AllowUnexported(model{}), cmpopts.EquateEmpty()); d != "" {

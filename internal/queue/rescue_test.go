@@ -33,6 +33,17 @@ func raw(t *testing.T, l *Log) map[string]string {
 	return all
 }
 
+// rescueRetained is a retained message of a session and round, half of them as
+// format 1 has them.
+func rescueRetained(sid SessionID, round int) (RetainedID, string, *Message) {
+	m := message(sid, 1)
+	m.Topic = fmt.Sprintf("r/%d/%d", sid, round)
+	if sid%2 > 0 {
+		return 0, m.Topic, m
+	}
+	return RetainedID(10*int(sid) + round), m.Topic, m
+}
+
 // mustFill makes a store with sessions, queues, states, deletions of every kind and
 // retained messages in several tables and a log, and gives what is in it and what
 // was in it before.
@@ -49,7 +60,7 @@ func mustFill(t *testing.T, dir string) (now, before map[string]string) {
 					b.Append(sid, seq+1, m)
 				}
 				b.PutReceived(sid, 7)
-				b.PutRetained(fmt.Sprintf("r/%d/%d", sid, round), message(sid, 1))
+				b.PutRetained(rescueRetained(sid, round))
 			}
 		})
 		if round == 1 {
@@ -60,7 +71,10 @@ func mustFill(t *testing.T, dir string) (now, before map[string]string) {
 				b.Delete(3, 30)
 				b.SetState(4, 2, Sent, 9)
 				b.SetState(4, 3, Released, 10)
-				b.DeleteRetained("r/5/0")
+				for sid := SessionID(4); sid <= 5; sid++ {
+					id, topic, _ := rescueRetained(sid, 0)
+					b.DeleteRetained(id, topic)
+				}
 				b.Clear(6)
 				b.DeleteSession(6)
 			})

@@ -80,15 +80,17 @@ func (c *Cache[S]) Lookup(topic []byte) *Route[S] {
 
 // Once is [Cache.Lookup] for a caller who needs the route only until he calls
 // Once again: a route that is not kept is then made without garbage, and
-// [Route.Once] reports true. Its Extra must not be set.
-func (c *Cache[S]) Once(topic []byte) *Route[S] {
+// [Route.Once] reports true. Its Extra must not be set. A topic that is rare is not
+// likely to be looked up again soon: it takes no room until it is, even if there is
+// some.
+func (c *Cache[S]) Once(topic []byte, rare bool) *Route[S] {
 	r := c.routes[string(topic)]
 	if r != nil && r.sum == c.index.versions.sum(&r.marks) {
 		r.used = true
 		c.hits++
 		return r
 	}
-	if r != nil || c.room(len(topic)) || c.admit(topic) {
+	if r != nil || !rare && c.room(len(topic)) || c.admit(topic) {
 		return c.fill(topic, r, true)
 	}
 	c.misses++

@@ -206,11 +206,11 @@ func TestCacheOnce(t *testing.T) {
 	index.Subscribe("$share/g/once/+", 99, 0, 0)
 	c := NewCache(index, 4, 1<<20)
 	for i := range 4 {
-		c.Once(fmt.Appendf(nil, "used/%d", i))
+		c.Once(fmt.Appendf(nil, "used/%d", i), false)
 	}
 	for i := range 1000 {
 		topic := fmt.Appendf(nil, "once/%d", i)
-		r := c.Once(topic)
+		r := c.Once(topic, false)
 		other := c.Lookup([]byte("other")) // must not touch it
 		want := c.Lookup([]byte("once/x"))
 		if !r.Once() || r.Topic != string(topic) || !slices.Equal(r.Entries, want.Entries) || len(r.Shared) != 1 || r.Shared[0] != want.Shared[0] {
@@ -220,12 +220,12 @@ func TestCacheOnce(t *testing.T) {
 			t.Fatalf("the other topic: %+v", other)
 		}
 	}
-	if r := c.Once([]byte("used/short")); !r.Once() || len(r.Entries) != 1 || len(r.Shared) != 0 {
+	if r := c.Once([]byte("used/short"), false); !r.Once() || len(r.Entries) != 1 || len(r.Shared) != 0 {
 		t.Errorf("after a longer one: %+v", r)
 	}
 	again := []byte("again")
-	c.Once(again)
-	if r := c.Once(again); r.Once() || c.Known(again) == nil || c.Len() > 4 {
+	c.Once(again, false)
+	if r := c.Once(again, false); r.Once() || c.Known(again) == nil || c.Len() > 4 {
 		t.Errorf("a topic that came twice is not kept, or too much is: %d routes", c.Len())
 	}
 	n, topic := 0, []byte("once/000000000")
@@ -234,8 +234,23 @@ func TestCacheOnce(t *testing.T) {
 		for i, v := len(topic)-1, n; v > 0; i, v = i-1, v/10 {
 			topic[i] = '0' + byte(v%10)
 		}
-		c.Once(topic)
+		c.Once(topic, false)
 	}); got > 1 {
 		t.Errorf("a topic that comes once costs %v allocations", got)
+	}
+}
+
+// TestOnceRare: a topic said to be rare is kept when it comes again, not before.
+func TestOnceRare(t *testing.T) {
+	x := New[int]()
+	c := NewCache(x, 4, 1<<20)
+	if r := c.Once([]byte("a"), true); !r.Once() || c.Len() != 0 {
+		t.Errorf("kept at once; %d routes", c.Len())
+	}
+	if r := c.Once([]byte("a"), true); r.Once() || c.Len() != 1 || c.Known([]byte("a")) != r {
+		t.Errorf("not kept when it came again; %d routes", c.Len())
+	}
+	if r := c.Once([]byte("b"), false); r.Once() || c.Len() != 2 {
+		t.Errorf("one that is not rare has room and is not kept; %d routes", c.Len())
 	}
 }

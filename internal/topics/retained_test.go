@@ -117,6 +117,19 @@ func TestRetainedModel(t *testing.T) {
 				}
 				delete(m, topic)
 			},
+			"unread": func(t *rapid.T) { // for so long that new topics are not sorted any more
+				r.sorting.Store(0)
+				for range rapid.IntRange(1, 30).Draw(t, "n") {
+					topic := drawTopic(t)
+					if rapid.Bool().Draw(t, "gone") {
+						r.Delete(topic)
+						delete(m, topic)
+						continue
+					}
+					r.Set(topic, len(topic))
+					m[topic] = len(topic)
+				}
+			},
 			"": func(t *rapid.T) {
 				_, filter, _, _ := ParseShared(drawFilter(t))
 				var want []string
@@ -190,6 +203,54 @@ func TestRetainedLarge(t *testing.T) {
 	check("#", 0)
 	if r.Count() != 0 || len(r.shelf.blocks) != 0 {
 		t.Errorf("%d topics, %d blocks are left", r.Count(), len(r.shelf.blocks))
+	}
+}
+
+// TestRetainedUnread: nobody asks for the order of many topics, most of which go
+// again; then somebody does, while others come.
+func TestRetainedUnread(t *testing.T) {
+	const n = 5000
+	r := NewRetained[int]()
+	topic := func(i int) string { return fmt.Sprintf("d/%d/%d", i*7919%n, i%3) }
+	for i := range n {
+		r.Set(topic(i), i)
+	}
+	if len(r.shelf.blocks) != 0 {
+		t.Errorf("%d blocks were sorted for nobody", len(r.shelf.blocks))
+	}
+	for i := range n {
+		if i%7 > 1 {
+			r.Delete(topic(i))
+		}
+	}
+	if most := (n*2/7)/blockSize + 1; len(r.newcomers.blocks) > most {
+		t.Errorf("%d topics take %d blocks, want at most %d", r.Count(), len(r.newcomers.blocks), most)
+	}
+	seen, slices := map[string]int{}, 0
+	for cur, done := (Cursor{}), false; !done; slices++ {
+		if slices > n {
+			t.Fatal("a reader does not catch up with new topics")
+		}
+		for i := range blockSize { // as many as a slice puts in order
+			r.Set(fmt.Sprintf("new/%d/%d", slices, i), 0)
+		}
+		cur, done = r.Match("d/#", cur, 100, func(topic string, i int) {
+			if i%7 > 1 {
+				t.Errorf("%s is there again", topic)
+			}
+			seen[topic]++
+		})
+	}
+	for i := range n {
+		if want := map[bool]int{true: 1}[i%7 <= 1]; seen[topic(i)] != want {
+			t.Errorf("%s was visited %d times, want %d", topic(i), seen[topic(i)], want)
+		}
+	}
+	for _, topic := range readAll(r, "#", 100) {
+		r.Delete(topic)
+	}
+	if r.Count() != 0 || !r.newcomers.empty() || len(r.shelf.blocks) != 0 {
+		t.Errorf("%d topics, %d and %d blocks are left", r.Count(), len(r.newcomers.blocks), len(r.shelf.blocks))
 	}
 }
 

@@ -26,8 +26,9 @@ func (b *block[M]) set(items []*item[M]) {
 }
 
 type item[M any] struct {
-	topic string
-	m     M
+	topic    string
+	m        M
+	newcomer int // place among the newcomers, from 1; 0 on the shelf
 }
 
 // place is a position in the shelf; the end has block == len(blocks). A place is

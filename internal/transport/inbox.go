@@ -17,10 +17,10 @@ type inbox struct {
 	spare    []Task // the loop's, swapped with tasks
 }
 
-// put appends t and reports whether the loop has to be woken.
-func (b *inbox) put(t Task) (wake bool) {
+// put appends tasks and reports whether the loop has to be woken.
+func (b *inbox) put(t ...Task) (wake bool) {
 	b.mu.Lock()
-	b.tasks = append(b.tasks, t)
+	b.tasks = append(b.tasks, t...)
 	b.mu.Unlock()
 	b.filled.Store(true)
 	return b.sleeping.Load() && b.sleeping.CompareAndSwap(true, false)

@@ -128,6 +128,14 @@ func (l *Loop) Post(t Task) {
 	}
 }
 
+// PostAll is Post for several tasks at the price of one. They run in this order; the list
+// may be used again.
+func (l *Loop) PostAll(list []Task) {
+	if len(list) > 0 && l.inbox.put(list...) {
+		l.driver.wake()
+	}
+}
+
 // After has t run once, d from the beginning of this turn or up to about a
 // millisecond later. Loop only.
 func (l *Loop) After(d time.Duration, t Task) *Timer {
