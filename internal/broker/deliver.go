@@ -69,19 +69,24 @@ func (l *loop) deliverTo(p *publication, s *Session, qos byte, retain bool, t *t
 		return
 	}
 	if s.gone {
-		l.drop(DropSessionEnded, s.key, p.topic, qos, len(p.payload))
+		if !l.passOn(p, t) {
+			l.drop(DropSessionEnded, s.key, p.topic, qos, len(p.payload))
+		}
 		return
 	}
 	if s.durable.Load() {
 		l.enqueue(p, s, qos, retain, t)
 		return
 	}
-	if c == nil || c.closed {
+	ending := c == nil || c.closed
+	if ending && (c == nil || t == nil || t.group == nil) {
 		l.drop(DropOffline, s.key, p.topic, qos, len(p.payload))
 		return
 	}
 	seq := s.seq + 1
-	if c.started && s.waiting.count() == 0 && s.out.Ready(seq) && !c.full(s.profile.MaxOutput) {
+	// A member of a shared subscription whose connection is being closed keeps the
+	// message until it has left: others get it then, see orphans.
+	if !ending && c.started && s.waiting.count() == 0 && s.out.Ready(seq) && !c.full(s.profile.MaxOutput) {
 		m := packetOf(p, qos, retain, t)
 		if !c.fits(&m) {
 			l.drop(DropTooLarge, s.key, p.topic, qos, len(p.payload))

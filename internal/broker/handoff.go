@@ -173,6 +173,7 @@ func (h *handoff) Run(*transport.Loop) {
 			topic: it.topic, payload: h.buf[it.payload:it.end], properties: h.buf[it.end:it.properties],
 			qos: it.qos, retain: it.retain, noEcho: it.noEcho, from: it.from, publisher: it.publisher,
 			publishedMS: it.publishedMS, expiresMS: it.expiresMS, x: it.x,
+			exact: it.tie != nil, tie: it.tie, // for what is passed on
 		}
 		if it.framed {
 			p.frame = h.buf[it.start:it.end]

@@ -191,6 +191,23 @@ func (s *Session) orphans() (list []item) {
 	return list
 }
 
+// passOn gives a message to another member of the shared subscription that t was
+// chosen from: while the message was on its way between loops the session ended.
+// It reports false if there is nobody else, or t is of no shared subscription.
+func (l *loop) passOn(p *publication, t *target) bool {
+	if t == nil || t.group == nil {
+		return false
+	}
+	// The member that is gone has left the index, so this comes to an end.
+	for _, g := range l.cache.Lookup([]byte(p.topic)).Shared {
+		if g.Text == t.group.Text && len(g.Members()) > 0 {
+			l.deliverShared(p, g)
+			return true
+		}
+	}
+	return false
+}
+
 // adopt gives what a member of a shared subscription leaves behind to another
 // one. It reports false if the subscription has no members any more, and nobody
 // gets it. x may be nil; else it holds back until what must keep the message has it.

@@ -93,3 +93,61 @@ func TestShareNobodyOnline(t *testing.T) {
 		}
 	}
 }
+
+// TestShareMemberLeft: a message is on its way to a member on another loop, and
+// the member leaves before it arrives. Its publisher has, or will have, the
+// acknowledgement, so another member gets it.
+func TestShareMemberLeft(t *testing.T) {
+	for name, leave := range map[string]func(*server, *peer, func(l *loop)){
+		"its session has ended": func(s *server, p *peer, arrive func(l *loop)) {
+			home := s.broker.sessions.get("a:" + p.name).home.index
+			p.kill()
+			s.onLoop(home, arrive)
+		},
+		"its connection is being closed": func(s *server, p *peer, arrive func(l *loop)) {
+			member := s.broker.sessions.get("a:" + p.name)
+			s.onLoop(member.home.index, func(l *loop) {
+				member.client.close(errDisconnect, mqtt.Success)
+				arrive(l)
+			})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := mustStart(t, settings{loops: 2})
+			left := s.connect(&mqtt.Connect{ClientID: []byte("left"), CleanStart: true})
+			left.subscribe("$share/g/t", 2)
+			member := s.broker.sessions.get("a:left")
+			var group *topics.Group[*Session]
+			s.onLoop(0, func(l *loop) { group = l.cache.Lookup([]byte("t")).Shared[0] })
+			stays := s.connect(&mqtt.Connect{ClientID: []byte("stays"), CleanStart: true})
+			stays.subscribe("$share/g/t", 2)
+
+			leave(s, left, func(l *loop) {
+				for i := range byte(3) {
+					qos := min(i+1, 2)
+					p := &publication{topic: "t", payload: []byte{'1' + i}, qos: qos, publisher: "a:p", publishedMS: l.nowMS()}
+					l.deliver(p, &target{s: member, options: topics.Options(2), group: group})
+				}
+			})
+			stays.expect(`PUBLISH t "1" qos1 id=2`, `PUBLISH t "2" qos2 id=3`, `PUBLISH t "3" qos2 id=4`)
+		})
+	}
+}
+
+// TestShareLastMemberLeft: there is nobody to get it, and that is recorded.
+func TestShareLastMemberLeft(t *testing.T) {
+	s := mustStart(t, settings{loops: 2})
+	left := s.connect(&mqtt.Connect{ClientID: []byte("left"), CleanStart: true})
+	left.subscribe("$share/g/t", 1)
+	member := s.broker.sessions.get("a:left")
+	var group *topics.Group[*Session]
+	s.onLoop(0, func(l *loop) { group = l.cache.Lookup([]byte("t")).Shared[0] })
+	left.kill()
+	before := s.broker.Figures().Dropped[DropSessionEnded.String()]
+	s.onLoop(member.home.index, func(l *loop) {
+		l.deliver(&publication{topic: "t", payload: []byte("1"), qos: 1, publishedMS: l.nowMS()}, &target{s: member, options: 1, group: group})
+	})
+	if n := s.broker.Figures().Dropped[DropSessionEnded.String()] - before; n != 1 {
+		t.Errorf("%d were recorded as dropped", n)
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"unicode/utf8"
 )
 
 // frames is the state of WebSocket framing on one connection (RFC 6455). MQTT
@@ -50,6 +51,7 @@ const (
 	closeGoingAway   = 1001
 	closeProtocol    = 1002
 	closeUnsupported = 1003
+	closeInvalid     = 1007
 	closePolicy      = 1008
 	closeTooBig      = 1009
 	closeInternal    = 1011
@@ -225,11 +227,32 @@ func (f *frames) controlled(c *Conn) error {
 		case 1:
 			return &frameError{closeProtocol, "a close frame with one byte of payload"}
 		default:
-			f.closeCode = binary.BigEndian.Uint16(payload)
+			code := binary.BigEndian.Uint16(payload)
+			if !sendable(code) { // it would be answered with itself
+				return &frameError{closeProtocol, fmt.Sprintf("a close frame with status %d, which may not be sent", code)}
+			}
+			if !utf8.Valid(payload[2:]) {
+				return &frameError{closeInvalid, "a close frame whose reason is not UTF-8"}
+			}
+			f.closeCode = code
 		}
 		return io.EOF
 	}
 	return nil
+}
+
+// sendable reports whether a status may stand in a close frame: 1004 is not
+// defined, 1005, 1006 and 1015 stand for frames that did not come, and what lies
+// below 1000 or between those registered and 3000 nobody uses (RFC 6455 section
+// 7.4, and the registry it opens).
+func sendable(code uint16) bool {
+	switch {
+	case code < 1000, code >= 5000:
+		return false
+	case code < 3000:
+		return code <= 1014 && code != 1004 && code != 1005 && code != 1006
+	}
+	return true
 }
 
 // appendFrames appends the pending control frames, and the payload as one
