@@ -17,6 +17,8 @@ type Group[S comparable] struct {
 	next    atomic.Uint32
 	members atomic.Pointer[[]Entry[S]]
 	at      map[S]int32 // position by subscriber, for the writer; nil while small
+
+	known atomic.Bool // caches have been told that it is there
 }
 
 func (g *Group[S]) key() string { return g.Name }

@@ -114,3 +114,31 @@ func TestGroupConcurrent(t *testing.T) {
 		t.Errorf("%d members, %d subscriptions", len(seen), x.Subscriptions())
 	}
 }
+
+// TestGroupJoinOvertakes has a second member join a new group before the call that made
+// the group has told the caches. When the second call returns, they must know.
+func TestGroupJoinOvertakes(t *testing.T) {
+	for _, filter := range []string{"a/b", "a/+"} {
+		x := New[int]()
+		cache := NewCache(x, 16, 1<<20)
+		if n := len(cache.Lookup([]byte("a/b")).Shared); n != 0 {
+			t.Fatalf("%d groups before any", n)
+		}
+		var first change // as in Subscribe, which has not come as far as changed
+		if e := (Entry[int]{Subscriber: 1}); HasWildcard(filter) {
+			first = x.tree.subscribe("g", filter, e)
+		} else {
+			first = x.exact.subscribe("g", filter, e)
+		}
+		x.Subscribe("$share/g/"+filter, 2, 0, 0)
+		if n := len(cache.Lookup([]byte("a/b")).Shared); n != 1 {
+			t.Errorf("%s: %d groups after the second member's call returned", filter, n)
+		}
+		x.changed(filter, HasWildcard(filter), first)
+		before := x.Generation()
+		x.Subscribe("$share/g/"+filter, 3, 0, 0)
+		if x.Generation() != before {
+			t.Errorf("%s: a member more changed routes", filter)
+		}
+	}
+}

@@ -79,6 +79,9 @@ func (x *Index[S]) changed(filter string, wild bool, c change) {
 	default:
 		x.versions.changedExact(filter)
 	}
+	if c.known != nil {
+		c.known.Store(true)
+	}
 }
 
 // Match appends to dst the ordinary subscriptions whose filters match the topic,

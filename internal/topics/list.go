@@ -1,5 +1,7 @@
 package topics
 
+import "sync/atomic"
+
 // list is everything subscribed under one filter. Nearly all filters have
 // exactly one subscriber, which is held in place; more, and shared groups, are
 // held behind a pointer.
@@ -42,6 +44,8 @@ type change struct {
 	existed bool // the subscription was there before
 	routes  bool // a match may now give another result
 	filters int  // filters gained or lost
+
+	known *atomic.Bool // to be set when caches have been told; may be nil
 }
 
 // subscribe adds or replaces the subscription of e.Subscriber; group is empty
@@ -104,19 +108,22 @@ func (l *list[S]) unsubscribe(group string, s S) change {
 }
 
 // join adds or replaces a member of a shared group. Members are read from the
-// group itself at every publication, so only the first changes any route.
+// group itself at every publication, so only the first changes any route. Whoever
+// joins before caches were told of the group tells them, too: its call may return
+// before the first one's.
 func (l *list[S]) join(group, filter string, e Entry[S]) change {
 	if l.more == nil {
 		l.grow()
 	}
 	in := &l.more.groups
 	if i := in.find(group); i >= 0 {
-		return change{existed: in.items[i].join(e)}
+		g := in.items[i]
+		return change{existed: g.join(e), routes: !g.known.Load()}
 	}
 	g := &Group[S]{Name: group, Filter: filter, Text: sharePrefix + group + "/" + filter}
 	g.join(e)
 	in.add(g)
-	return change{routes: true, filters: 1}
+	return change{routes: true, filters: 1, known: &g.known}
 }
 
 // leave removes a member of a shared group, and the group with its last member.
