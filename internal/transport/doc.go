@@ -23,6 +23,10 @@
 // connection that is aborted in the middle of something is reported in step 4
 // of the same turn, or of the next one if step 5 or 6 ended it.
 //
+// Between its own turns, the first loop runs those of others that have had little to
+// do for some time, as long as it has little to do itself (see lodging.go). A loop is
+// therefore not the same as a goroutine, but never in two of them at a time.
+//
 // # Two variants
 //
 // On Linux the loops sit on epoll, edge-triggered, over bare descriptors: an

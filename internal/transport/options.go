@@ -16,8 +16,10 @@ type Options struct {
 	Handler Handler
 
 	// Loops is the number of event loops. Default: one per core. On Linux a loop
-	// keeps its GOMAXPROCS slot for up to a millisecond after it ran out of work,
-	// so GOMAXPROCS should be larger, by the number of other busy goroutines.
+	// keeps its GOMAXPROCS slot for a while after it ran out of work: up to 50 ms if
+	// GOMAXPROCS is larger than Loops, as it should be, by the number of other busy
+	// goroutines; up to a millisecond otherwise. While there is little to do, the
+	// first loop does the work of all.
 	Loops int
 
 	// Prepare is called with the loops before they run and before the first
