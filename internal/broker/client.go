@@ -161,6 +161,12 @@ func (b *Broker) Received(tc *transport.Conn, buf []byte) (n int) {
 			return len(buf)
 		}
 		n += size
+		if t := l.follow; t != nil {
+			l.follow = nil
+			size, count := l.burst(c, t, buf[n:])
+			n += size
+			packets += count
+		}
 	}
 	if packets > 1 && c.pace != nil {
 		c.stopPacing()

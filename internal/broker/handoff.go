@@ -1,12 +1,10 @@
 package broker
 
 import (
-	"encoding/binary"
 	"sync"
 
 	"github.com/linkstead/linkstead/internal/queue"
 	"github.com/linkstead/linkstead/internal/transport"
-	"github.com/linkstead/linkstead/mqtt"
 )
 
 // handoff carries the publications of one turn to the receivers of another
@@ -61,10 +59,10 @@ func (l *loop) handoff(i int) *handoff {
 // acknowledgement may have to wait for what that loop does with it.
 func (l *loop) hand(i int, p *publication, targets []target, once bool, single *Session, lasting bool) {
 	h := l.handoff(i)
-	h.count++
-	if h.extend(p, targets) {
+	if p.frame != nil && p.qos == 0 && !p.noEcho && len(targets) == 1 && h.extend(p.frame, 1, &targets[0]) {
 		return
 	}
+	h.count++
 	it := handed{
 		single: single, run: 1,
 		topic: p.topic, qos: p.qos, retain: p.retain, noEcho: p.noEcho,
@@ -103,59 +101,27 @@ func (h *handoff) targets(it *handed) []target {
 	return it.targets
 }
 
-// extend adds a publication to the run that the one before began: QoS 0, for the
-// same session, to be passed on byte for byte. It reports false if it is none.
-func (h *handoff) extend(p *publication, targets []target) bool {
-	if p.frame == nil || p.noEcho || p.qos > 0 || len(targets) != 1 || len(h.items) == 0 {
+// extend adds publications to the run that the one before began, or makes a run of
+// that one: QoS 0, for the same session, to be passed on byte for byte. It reports
+// false if the one before is not of that kind.
+func (h *handoff) extend(frames []byte, count int, t *target) bool {
+	if len(h.items) == 0 || !t.plain() {
 		return false
 	}
 	it := &h.items[len(h.items)-1]
 	if !it.framed || it.noEcho || it.qos > 0 || it.properties != len(h.buf) {
 		return false
 	}
-	t := &targets[0]
 	before := h.targets(it)
-	if len(before) != 1 || before[0].s != t.s || !t.plain() || !before[0].plain() {
+	if len(before) != 1 || before[0].s != t.s || !before[0].plain() {
 		return false
 	}
-	h.buf = append(h.buf, p.frame...)
-	it.run++
+	h.buf = append(h.buf, frames...)
+	h.count += count
+	it.run += count
 	it.end = len(h.buf)
 	it.properties = it.end
 	return true
-}
-
-// plain reports whether all that a receiver at QoS 0 gets of a publication without
-// RETAIN is the publication, whoever sent it.
-func (t *target) plain() bool {
-	return !t.options.NoLocal() && t.own == nil && t.group == nil && t.id == 0 && t.more == nil && !t.s.device
-}
-
-// deliverRun delivers a run at once if its receiver takes it as it is, else one
-// by one.
-func (l *loop) deliverRun(it *handed, t *target, frames []byte) {
-	s := t.s
-	if c := s.client; s.via == nil && c != nil && !c.closed && c.started && c.version != mqtt.V5 && c.pace == nil && c.tap == nil &&
-		!l.tight && c.conn.Buffered()+len(frames) <= s.profile.MaxOutput {
-		l.stats.delivered.add(uint64(it.run))
-		l.meters.out[c.kind()].addRun(frames, it.run)
-		c.conn.SetOutput(append(c.conn.Output(), frames...))
-		return
-	}
-	for len(frames) > 0 {
-		f, n, err := mqtt.Split(frames, 0)
-		if err != nil || n == 0 || len(f.Body) < 2 {
-			return // it was a PUBLISH when it came
-		}
-		topic := f.Body[2:][:binary.BigEndian.Uint16(f.Body)]
-		p := &l.pub
-		*p = publication{
-			topic: string(topic), payload: f.Body[2+len(topic):], frame: frames[:n],
-			from: it.from, publisher: it.publisher, publishedMS: it.publishedMS,
-		}
-		l.deliver(p, t)
-		frames = frames[n:]
-	}
 }
 
 // Run delivers on the receiving loop.
@@ -165,7 +131,10 @@ func (h *handoff) Run(*transport.Loop) {
 	for i := range h.items {
 		it := &h.items[i]
 		if it.run > 1 {
-			l.deliverRun(it, &h.targets(it)[0], h.buf[it.start:it.end])
+			l.deliverRun(&run{
+				frames: h.buf[it.start:it.end], count: it.run,
+				from: it.from, publisher: it.publisher, publishedMS: it.publishedMS,
+			}, &h.targets(it)[0])
 			continue
 		}
 		p := &l.pub

@@ -37,7 +37,8 @@ type loop struct {
 	traced      []trace.Record
 	pub         publication
 	asked       asked
-	once        plan // of a route that is not kept
+	follow      *target // gets what follows to the same topic, too; see burst
+	once        plan    // of a route that is not kept
 
 	expiring  expiring     // on the loop that keeps retained messages
 	handed    atomic.Int64 // bytes in handoffs on their way to this loop

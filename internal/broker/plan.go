@@ -32,6 +32,9 @@ type plan struct {
 	implicit string
 	empty    bool
 	once     bool // the targets change with the next message
+	// sole is the only receiver, if it may get publications in runs; nil in a plan
+	// that is used once.
+	sole *target
 }
 
 // planOf returns the plan of a route.
@@ -53,9 +56,24 @@ func (l *loop) planOf(r *topics.Route[*Session]) *plan {
 	if p == nil {
 		p = new(plan)
 		l.b.fillPlan(p, r)
+		p.sole = p.soleReceiver(r)
 		r.Extra = p
 	}
 	return p
+}
+
+// soleReceiver returns the only receiver of a plan if it gets each publication at
+// QoS 0 as it came, whoever sent it.
+func (p *plan) soleReceiver(r *topics.Route[*Session]) *target {
+	if len(r.Entries) != 1 || len(r.Shared) > 0 || p.implicit != "" {
+		return nil
+	}
+	for i := range p.byLoop {
+		if len(p.byLoop[i]) == 1 && p.byLoop[i][0].plain() {
+			return &p.byLoop[i][0]
+		}
+	}
+	return nil
 }
 
 // planOnceMost is the most targets whose place is kept for the next plan that is

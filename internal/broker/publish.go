@@ -151,6 +151,9 @@ func (l *loop) onPublish(c *client, f mqtt.Frame) error {
 		if pub.tie != nil {
 			l.pending().batch.Tie(pub.tie, from)
 		}
+		if pub.frame != nil && pub.x == nil && !r.Once() {
+			l.follow = l.planOf(r).sole
+		}
 	}
 	if asked.decision == System || rewritten {
 		x := pub.x

@@ -89,3 +89,56 @@ func TestRuns(t *testing.T) {
 		t.Errorf("PUBLISH packets are off by %d", int64(want))
 	}
 }
+
+// TestBursts: what repeats the topic of the message before goes along with it, and
+// what differs in anything does not: all arrives, in order, and is counted.
+func TestBursts(t *testing.T) {
+	s := mustStart(t, settings{})
+	pub := s.connect(&mqtt.Connect{ClientID: []byte("p"), CleanStart: true})
+	for i := range 2 * len(s.broker.loops) { // receivers on the publisher's loop and on others
+		for _, version := range []mqtt.Version{mqtt.V311, mqtt.V5} {
+			topic := fmt.Sprintf("b/%d/%d", i, version)
+			sub := s.connect(&mqtt.Connect{Version: version, ClientID: []byte(topic), CleanStart: true})
+			filter := mqtt.Subscribe{PacketID: 1, Filters: []mqtt.Subscription{{Filter: []byte(topic + "/#"), QoS: 1}}}
+			sub.send(filter.Append(nil, version))
+			if f, err := sub.next(); err != nil || f.Type != mqtt.SUBACK {
+				t.Fatalf("%v, %v", f.Type, err)
+			}
+			var block []byte
+			var want []mqtt.Publish
+			for n := range 200 {
+				m := mqtt.Publish{Topic: []byte(topic), Payload: fmt.Appendf(nil, "%d%*s", n, n%150, "")}
+				switch n % 20 {
+				case 7:
+					m.Topic[0] = 'o' // as long as the other, and nobody's
+				case 11:
+					m.Topic = append(m.Topic, "/y"...)
+				case 13:
+					m.QoS, m.PacketID = 1, uint16(n)
+				case 17:
+					block = mqtt.AppendPingreq(block)
+				}
+				if m.Topic[0] == 'b' {
+					want = append(want, m)
+				}
+				block = m.Append(block, mqtt.V311)
+			}
+			before := s.broker.Stats()
+			pub.send(block)
+			for n, w := range want {
+				f, err := sub.next()
+				var m mqtt.Publish
+				if err == nil {
+					err = m.Decode(f, version, 0)
+				}
+				if err != nil || string(m.Topic) != string(w.Topic) || string(m.Payload) != string(w.Payload) || m.QoS != w.QoS {
+					t.Fatalf("%s, message %d: %v, %s %q at QoS %d, want %s %q", topic, n, err, m.Topic, m.Payload, m.QoS, w.Topic, w.Payload)
+				}
+			}
+			after := s.broker.Stats()
+			if in, out := after.Received-before.Received, after.Delivered-before.Delivered; in != 200 || out != uint64(len(want)) {
+				t.Errorf("%s: %d received and %d delivered, want 200 and %d", topic, in, out, len(want))
+			}
+		}
+	}
+}
