@@ -13,12 +13,14 @@ type flood struct {
 	last   *Conn         // flooded last: what it sends is never another's
 	others int64         // loop time at which another connection was last read
 	held   []*Conn       // wait for the end of the break
+	at     int64         // loop time of the last break
 	timer  *Timer
 }
 
 // floodShare is how much work those that flood get between two breaks, floodPause
 // how long a break is, floodRead how much is read of them at once, and floodBeside
-// how long others count as served after a read. These are short bursts, because
+// how long others count as served after a read; floodMemory is how long loops stay
+// apart after a break. These are short bursts, because
 // what arrives meanwhile waits, and so does whoever needs the processor that the
 // flood's sender is woken on; and still some hundred thousand small messages a
 // second.
@@ -27,10 +29,14 @@ const (
 	floodPause  = time.Millisecond
 	floodRead   = 16 << 10
 	floodBeside = 10 * time.Millisecond
+	floodMemory = time.Second
 )
 
 // beside reports whether others are served on the loop.
 func (l *Loop) beside() bool { return l.nowNano-l.flood.others <= int64(floodBeside) }
+
+// flooding reports whether somebody had to wait a moment ago.
+func (l *Loop) flooding() bool { return l.flood.at != 0 && l.nowNano-l.flood.at < int64(floodMemory) }
 
 // flooded notes that the connection filled a read, which took so long to deal
 // with, and has it read again in the next turn or after a break.
@@ -47,6 +53,7 @@ func (l *Loop) flooded(c *Conn, took time.Duration) {
 		return
 	}
 	c.flags |= flagHeld
+	f.at = l.nowNano
 	f.held = append(f.held, c)
 	switch {
 	case len(f.held) > 1:

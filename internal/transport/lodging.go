@@ -9,17 +9,18 @@ import "time"
 // with mostly sleeping loops it is only cost. So a loop that has been calm for a
 // while lodges with the first one, its host: the host waits for both and runs the
 // guest's turns between its own, while the guest's goroutine waits to be sent home.
-// That happens as soon as the host has more than half of its time to do. Nothing
+// That happens as soon as the host has more than half of its time to do, or somebody
+// floods: the neighbours on other loops are not to wait for that. Nothing
 // else changes: connections, timers and tasks stay the guest's, and only one
 // goroutine runs a loop at any time.
 
 const (
 	// loadWindow is the time over which a loop's share of work is taken.
-	loadWindow = 20 * time.Millisecond
+	loadWindow = 5 * time.Millisecond
 	// calmShare is the percentage of work up to which a loop is calm, and
 	// calmWindows how many windows in a row have to be before it lodges.
 	calmShare   = 20
-	calmWindows = 10
+	calmWindows = 40
 	// fullShare is the percentage of work from which a host sends its guests home.
 	fullShare = 50
 	// guestRounds is how often a host and its guests have turns before they look
@@ -71,7 +72,7 @@ func (w *load) relaxed(now int64) bool {
 // rest has the loop lodge with the first one if it has been calm for long enough,
 // and returns when it is on its own again.
 func (l *Loop) rest(took time.Duration) {
-	if l.load.note(took, l.nowNano) < 0 || l.load.calm < calmWindows || !l.lodges || l.index == 0 || l.server.closing.Load() {
+	if l.load.note(took, l.nowNano) < 0 || l.load.calm < calmWindows || !l.lodges || l.index == 0 || l.flooding() || l.server.closing.Load() {
 		return
 	}
 	l.load.calm = 0
@@ -90,7 +91,7 @@ type lodge struct{ guest *Loop }
 
 // Run takes the guest in if the loop is calm, too.
 func (t lodge) Run(l *Loop) {
-	if l.stop || !l.load.relaxed(l.nowNano) || l.driver.(sharer).adopt(t.guest, len(l.guests)) != nil {
+	if l.stop || l.flooding() || !l.load.relaxed(l.nowNano) || l.driver.(sharer).adopt(t.guest, len(l.guests)) != nil {
 		t.guest.home <- struct{}{}
 		return
 	}
@@ -142,9 +143,9 @@ func (l *Loop) share() {
 			break
 		}
 	}
-	full := l.load.note(begun.Sub(l.now), l.nowNano) >= fullShare
+	full := l.load.note(begun.Sub(l.now), l.nowNano) >= fullShare || l.flooding()
 	for _, g := range l.guests {
-		full = full || g.stop
+		full = full || g.stop || g.flooding()
 	}
 	if full || l.stop {
 		l.sendHome()
