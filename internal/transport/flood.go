@@ -22,11 +22,11 @@ type flood struct {
 // how long others count as served after a read; floodMemory is how long loops stay
 // apart after a break. These are short bursts, because
 // what arrives meanwhile waits, and so does whoever needs the processor that the
-// flood's sender is woken on; and still some hundred thousand small messages a
+// flood's sender is woken on; and still a hundred thousand small messages a
 // second.
 const (
 	floodShare  = 100 * time.Microsecond
-	floodPause  = time.Millisecond
+	floodPause  = 4 * time.Millisecond
 	floodRead   = 16 << 10
 	floodBeside = 10 * time.Millisecond
 	floodMemory = time.Second
