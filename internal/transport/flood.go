@@ -18,12 +18,11 @@ type flood struct {
 }
 
 // floodShare is how much work those that flood get between two breaks, floodPause
-// how long a break is, floodRead how much is read of them at once, and floodBeside
-// how long others count as served after a read; floodMemory is how long loops stay
-// apart after a break. These are short bursts, because
-// what arrives meanwhile waits, and so does whoever needs the processor that the
-// flood's sender is woken on; and still a hundred thousand small messages a
-// second.
+// how long a break is, floodRead how much is read of them at once, floodBeside how
+// long others count as served after a read, and floodMemory how long loops stay
+// apart after a break (see lodging.go). These are short bursts, because what arrives
+// meanwhile waits, and so does whoever needs the processor that the flood's sender is
+// woken on; and still a hundred thousand small messages a second.
 const (
 	floodShare  = 100 * time.Microsecond
 	floodPause  = 4 * time.Millisecond
